@@ -1,0 +1,119 @@
+//! What an attempt is told about itself, and what it can report while it runs.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use throng_core::{AttemptId, Usage};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+/// One attempt of a job: who it is, until when it may run, and where it reports.
+///
+/// Clones mean the same attempt. What a clone reports after the attempt has ended is lost.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub(crate) id: AttemptId,
+    pub(crate) started: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) reports: Arc<Reports>,
+}
+
+impl Attempt {
+    /// Returns the attempt's id, which prints as `run:job#attempt`.
+    pub const fn id(&self) -> AttemptId {
+        self.id
+    }
+
+    /// Returns which try of the job this is, from 1.
+    pub const fn number(&self) -> NonZeroU32 {
+        self.id.attempt
+    }
+
+    /// Returns the instant at which the executor drops this attempt: the earlier of its timeout and the run's
+    /// deadline. `None` means that no time limit is set.
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Returns true once the run was cancelled. The attempt may then finish early; when the grace period is over
+    /// it is dropped.
+    pub fn is_cancelled(&self) -> bool {
+        self.reports.cancellation.is_cancelled()
+    }
+
+    /// Waits until the run is cancelled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future has no effect.
+    pub fn cancelled(&self) -> WaitForCancellationFuture<'_> {
+        self.reports.cancellation.cancelled()
+    }
+
+    /// Returns a token that is cancelled with the run.
+    pub fn cancellation(&self) -> CancellationToken {
+        self.reports.cancellation.clone()
+    }
+
+    /// Marks that the first output has arrived, for [`Timing::first_output`](crate::Timing::first_output). Only the
+    /// first call of an attempt counts.
+    pub fn first_output(&self) {
+        let nanos = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let mark = nanos.saturating_add(1);
+        let _ = self.reports.first_output.compare_exchange(0, mark, Ordering::Relaxed, Ordering::Relaxed);
+        self.reports.touched.store(true, Ordering::Release);
+    }
+
+    /// Reports the tokens that this attempt has used so far. A later report replaces an earlier one field by field.
+    ///
+    /// Report what a failed attempt used as well: it was paid for, and the token rates are settled with it.
+    pub fn report_usage(&self, usage: &Usage) {
+        self.reports.usage.lock().unwrap_or_else(PoisonError::into_inner).replace_with(usage);
+        self.reports.touched.store(true, Ordering::Release);
+    }
+}
+
+/// Where an attempt reports. A worker keeps one and lends it to each of its attempts in turn.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    cancellation: CancellationToken,
+    touched: AtomicBool,
+    /// Nanoseconds to the first output plus one; 0 means none.
+    first_output: AtomicU64,
+    usage: Mutex<Usage>,
+}
+
+impl Reports {
+    pub(crate) fn new(cancellation: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            cancellation,
+            touched: AtomicBool::new(false),
+            first_output: AtomicU64::new(0),
+            usage: Mutex::new(Usage::default()),
+        })
+    }
+
+    /// Takes what the attempt reported and makes the place fit for the next attempt. When somebody still holds a
+    /// clone of the attempt, the place is replaced, so that a late report cannot reach the next attempt.
+    pub(crate) fn take(this: &mut Arc<Self>) -> Reported {
+        if !this.touched.load(Ordering::Acquire) && Arc::strong_count(this) == 1 {
+            return Reported::default();
+        }
+        let first = this.first_output.load(Ordering::Relaxed);
+        let reported = Reported {
+            first_output: first.checked_sub(1).map(Duration::from_nanos),
+            usage: *this.usage.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        *this = Self::new(this.cancellation.clone());
+        reported
+    }
+}
+
+/// What an attempt reported by its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reported {
+    pub(crate) first_output: Option<Duration>,
+    pub(crate) usage: Usage,
+}

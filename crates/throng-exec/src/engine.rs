@@ -1,0 +1,201 @@
+//! The tasks of a run: the driver, which owns time and input, and the workers, which own attempts.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use throng_core::{ErrorClass, RunId};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until};
+
+use crate::core::Core;
+use crate::input::{End, Input, JobStream, Pulled, poll_pull, pull};
+use crate::machine::Dispatcher;
+use crate::outbox::Outbox;
+use crate::rate::Tick;
+use crate::worker::Worker;
+use crate::{Executor, Run, RunError, Runner};
+
+/// How many jobs are taken from an iterator at a time, so that other tasks get their turn.
+const PULL: usize = 256;
+
+/// Says what an error means for a retry.
+pub(crate) type Classifier<E> = Box<dyn Fn(&E) -> ErrorClass + Send + Sync>;
+
+/// What the driver and the workers of a run share.
+pub(crate) struct Engine<J, R: Runner<J>> {
+    pub(crate) core: Arc<Core<J, R::Output, R::Error>>,
+    pub(crate) runner: R,
+    pub(crate) classify: Classifier<R::Error>,
+    runtime: Handle,
+}
+
+impl<J, R> Engine<J, R>
+where
+    J: Send + Sync + 'static,
+    R: Runner<J>,
+{
+    pub(crate) fn start(
+        executor: &Executor,
+        input: Input<J>,
+        runner: R,
+        classify: Classifier<R::Error>,
+    ) -> Run<J, R::Output, R::Error> {
+        let runtime = Handle::current();
+        let seed = executor.seed.unwrap_or_else(|| fastrand::u64(..));
+        let dispatcher = Dispatcher::new(executor.settings.clone(), seed);
+        let (jobs, stream) = match input {
+            Input::Iterator(jobs) => (Some(jobs), None),
+            Input::Stream(stream) => (None, Some(stream)),
+        };
+        let run = executor.run_id.unwrap_or_else(new_run_id);
+        let outbox = Outbox::new(executor.order);
+        let core = Arc::new(Core::new(run, dispatcher, outbox, jobs, executor.sink.clone()));
+        let engine = Arc::new(Self { core: Arc::clone(&core), runner, classify, runtime: runtime.clone() });
+        let driver = runtime.spawn(engine.drive(stream));
+        Run::new(core, driver, executor.settings.window)
+    }
+
+    /// Takes jobs from the iterator as long as the window has room, and starts what may start.
+    pub(crate) fn refill(self: &Arc<Self>) {
+        while let Some((mut jobs, n)) = self.begin_pull() {
+            let pulled = pull(&mut jobs, n);
+            let jobs = if pulled.end.is_none() { Some(jobs) } else { None };
+            self.end_pull(pulled, |state| state.jobs = jobs);
+        }
+        self.launch();
+    }
+
+    /// The driver: does what time brings, takes jobs from the input, and starts attempts, until the run is over.
+    async fn drive(self: Arc<Self>, mut stream: Option<JobStream<J>>) {
+        let mut sleep = std::pin::pin!(sleep_until(Instant::now()));
+        loop {
+            self.refill();
+            let (over, wake_at, wanted) = self.arm();
+            if over {
+                return;
+            }
+            if let Some(wake_at) = wake_at {
+                sleep.as_mut().reset(self.core.instant(wake_at));
+            }
+            tokio::select! {
+                biased;
+                () = self.core.driver.notified() => {}
+                () = sleep.as_mut(), if wake_at.is_some() => {}
+                pulled = poll_fn(|cx| poll_stream(&mut stream, wanted, cx)), if wanted > 0 => {
+                    if pulled.end.is_some() {
+                        stream = None;
+                    }
+                    self.end_pull(pulled, |_| {});
+                }
+            }
+            self.tick();
+        }
+    }
+
+    fn tick(&self) {
+        let core = &self.core;
+        let mut state = core.lock();
+        let now = state.advance(core.tick(Instant::now()));
+        state.dispatcher.tick(now);
+        state.deliver_all();
+        let abort = state.dispatcher.take_abort(now);
+        let step = core.step(state);
+        core.follow_up(step);
+        if abort {
+            core.cancellation.cancel();
+            core.lock_workers().abort_all();
+        }
+    }
+
+    /// Returns whether the run is over, when the driver has to wake up, and how many jobs are wanted of a stream.
+    fn arm(&self) -> (bool, Option<Tick>, usize) {
+        let mut state = self.core.lock();
+        let wanted = if state.dispatcher.is_open() { state.dispatcher.wanted() } else { 0 };
+        state.armed = state.dispatcher.next_wakeup();
+        (state.dispatcher.is_over(), state.armed, wanted)
+    }
+
+    fn begin_pull(&self) -> Option<(crate::input::Jobs<J>, usize)> {
+        let mut state = self.core.lock();
+        let wanted = state.dispatcher.wanted();
+        if wanted == 0 {
+            if !state.dispatcher.is_open() {
+                let unread = state.jobs.take();
+                drop(state);
+                drop(unread);
+            }
+            return None;
+        }
+        let jobs = state.jobs.take()?;
+        state.dispatcher.begin_pull();
+        Some((jobs, wanted.min(PULL)))
+    }
+
+    fn end_pull(
+        &self,
+        pulled: Pulled<J>,
+        finish: impl FnOnce(&mut crate::core::State<J, R::Output, R::Error>),
+    ) {
+        let core = &self.core;
+        let mut state = core.lock();
+        let now = state.advance(core.tick(Instant::now()));
+        // A run that has ended while its stream was polled takes nothing more.
+        if !state.dispatcher.is_over() {
+            pulled.jobs.into_iter().for_each(|job| state.admit(now, job));
+        }
+        finish(&mut state);
+        let error = match pulled.end {
+            Some(End::Panicked(message)) => Some(RunError::InputPanicked { message }),
+            Some(End::Exhausted) => {
+                state.dispatcher.end_input(now, true);
+                None
+            }
+            None => None,
+        };
+        state.dispatcher.end_pull(now);
+        let step = core.step(state);
+        core.follow_up(step);
+        if let Some(error) = error {
+            core.fail(error);
+        }
+    }
+
+    /// Starts a worker for each attempt that may start now.
+    fn launch(self: &Arc<Self>) {
+        let core = &self.core;
+        loop {
+            // The lock is held until the worker is spawned, so that an abort finds each worker that has a job.
+            let mut workers = core.lock_workers();
+            let mut state = core.lock();
+            let now = state.advance(core.tick(Instant::now()));
+            let next = state.next_assignment(now);
+            let step = core.step(state);
+            let started = next.is_some();
+            if let Some(assignment) = next {
+                while workers.try_join_next().is_some() {}
+                workers.spawn_on(Worker::new(Arc::clone(self), assignment).work(), &self.runtime);
+            }
+            drop(workers);
+            core.follow_up(step);
+            if !started {
+                return;
+            }
+        }
+    }
+}
+
+fn poll_stream<J>(stream: &mut Option<JobStream<J>>, n: usize, cx: &mut Context<'_>) -> Poll<Pulled<J>> {
+    match stream {
+        Some(stream) => poll_pull(stream, n, cx),
+        None => Poll::Pending,
+    }
+}
+
+fn new_run_id() -> RunId {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut random = [0; 10];
+    fastrand::Rng::new().fill(&mut random);
+    RunId::from_parts(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX), random)
+}

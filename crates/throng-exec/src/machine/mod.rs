@@ -1,0 +1,14 @@
+//! The dispatcher and its policies as a pure state machine: no clock, no runtime, no locks, no job data. Every method
+//! is handed `now`, and all randomness comes from one seeded generator, so that the same calls give the same run.
+//!
+//! A slot belongs to an admitted job from its admission until its outcome is taken; a permit belongs to an attempt.
+
+mod dispatcher;
+mod keys;
+mod queue;
+mod slot;
+mod stats;
+
+pub(crate) use dispatcher::{Dispatcher, Settings, Start};
+pub(crate) use slot::{AttemptEnd, Closed, Ending};
+pub(crate) use stats::Stats;

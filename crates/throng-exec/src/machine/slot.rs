@@ -1,0 +1,95 @@
+//! What the dispatcher knows of one admitted job. Its four times add up to the time since its admission.
+
+use std::time::Duration;
+
+use throng_core::{ErrorClass, JobId, TimeoutKind, Usage};
+
+use crate::rate::Tick;
+use crate::{Cost, Timing};
+
+/// One admitted job.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    pub(crate) job: JobId,
+    pub(crate) key: u32,
+    pub(crate) cost: Cost,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) phase: Phase,
+    /// When the present phase began.
+    pub(crate) since: Tick,
+    /// The reading of the throttle clocks when the job last became ready.
+    pub(crate) throttle_mark: Tick,
+    pub(crate) attempts: u32,
+    /// Attempts that count against the retry policy's maximum: those that were not throttled.
+    pub(crate) counted: u32,
+    /// Attempts that were throttled.
+    pub(crate) pushbacks: u32,
+    /// How long the job has been throttled by the other side, for the policy's patience.
+    pub(crate) pushed_back: Duration,
+    /// How the last attempt ended, for a job that is closed while it waits for the next.
+    pub(crate) last: Ending,
+    pub(crate) usage: Usage,
+    pub(crate) first_output: Option<Duration>,
+    pub(crate) queued: Tick,
+    pub(crate) throttled: Tick,
+    pub(crate) backoff: Tick,
+    pub(crate) running: Tick,
+}
+
+/// Where an admitted job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The slot belongs to no job.
+    Free,
+    /// Waits for a permit or for a rate.
+    Ready,
+    /// An attempt runs. If the flag is set, the run's deadline ends it before its own timeout would.
+    Running { deadline_binds: bool },
+    /// Waits until the tick before it is ready again; if the flag is set, because it was throttled.
+    Backoff { until: Tick, throttled: bool },
+}
+
+impl Slot {
+    pub(crate) fn timing(&self) -> Timing {
+        Timing {
+            queued: Duration::from_nanos(self.queued),
+            throttled: Duration::from_nanos(self.throttled),
+            backoff: Duration::from_nanos(self.backoff),
+            running: Duration::from_nanos(self.running),
+            first_output: self.first_output,
+        }
+    }
+}
+
+/// How an attempt ended, as the worker saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AttemptEnd {
+    Succeeded,
+    Failed(ErrorClass),
+    TimedOut,
+    Panicked,
+    /// The attempt was dropped because the run is aborted.
+    Dropped,
+}
+
+/// How a job ended. For `Failed` the error is the last one that was recorded for the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Succeeded,
+    Failed,
+    TimedOut(TimeoutKind),
+    Panicked,
+    Cancelled,
+    Skipped,
+}
+
+/// A job that has just ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Closed {
+    pub(crate) slot: u32,
+    pub(crate) job: JobId,
+    pub(crate) ending: Ending,
+    pub(crate) attempts: u32,
+    pub(crate) usage: Usage,
+    pub(crate) timing: Timing,
+}

@@ -1,0 +1,69 @@
+//! Outcomes that the consumer has not taken, in the order in which it gets them.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use throng_core::JobId;
+
+use crate::{Finished, OutputOrder};
+
+/// The outcomes of a run. Bounded by the window: each holds a place of it until it is taken.
+#[derive(Debug)]
+pub(crate) struct Outbox<J, T, E> {
+    /// What the consumer may take now.
+    ready: VecDeque<Finished<J, T, E>>,
+    /// Jobs that have ended before an earlier one, by their distance from `next`, in the order of submission.
+    early: VecDeque<Option<Finished<J, T, E>>>,
+    next: JobId,
+    order: OutputOrder,
+    consumer: Option<Waker>,
+}
+
+impl<J, T, E> Outbox<J, T, E> {
+    pub(crate) fn new(order: OutputOrder) -> Self {
+        Self {
+            ready: VecDeque::new(),
+            early: VecDeque::new(),
+            next: JobId::new(0),
+            order,
+            consumer: None,
+        }
+    }
+
+    pub(crate) fn push(&mut self, finished: Finished<J, T, E>) {
+        match self.order {
+            OutputOrder::Completion => self.ready.push_back(finished),
+            OutputOrder::Submission => self.push_early(finished),
+        }
+    }
+
+    /// Swaps what the consumer may take now with its empty buffer.
+    pub(crate) fn swap(&mut self, buffer: &mut VecDeque<Finished<J, T, E>>) {
+        std::mem::swap(&mut self.ready, buffer);
+    }
+
+    pub(crate) fn wait(&mut self, consumer: &Waker) {
+        match &mut self.consumer {
+            Some(old) => old.clone_from(consumer),
+            none => *none = Some(consumer.clone()),
+        }
+    }
+
+    /// Returns the waiting consumer if there is something to take.
+    pub(crate) fn take_consumer(&mut self, over: bool) -> Option<Waker> {
+        if over || !self.ready.is_empty() { self.consumer.take() } else { None }
+    }
+
+    fn push_early(&mut self, finished: Finished<J, T, E>) {
+        let ahead = usize::try_from(finished.id.index() - self.next.index())
+            .expect("a job ends at most one window ahead of the next");
+        if ahead >= self.early.len() {
+            self.early.resize_with(ahead + 1, || None);
+        }
+        self.early[ahead] = Some(finished);
+        while let Some(Some(_)) = self.early.front() {
+            self.ready.extend(self.early.pop_front().flatten());
+            self.next = JobId::new(self.next.index() + 1);
+        }
+    }
+}

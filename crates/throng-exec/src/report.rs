@@ -1,0 +1,228 @@
+//! What a run tells of its jobs: one [`Finished`] for each job, one [`RunSummary`] for all of them.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use throng_core::{JobId, Outcome, OutcomeKind, Usage};
+
+use crate::Key;
+use crate::machine::Stats;
+
+/// A job that has ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Finished<J, T, E> {
+    /// The job's place in the order of submission.
+    pub id: JobId,
+    /// The job's input, given back.
+    pub input: J,
+    /// The key under which the job ran.
+    pub key: Option<Key>,
+    /// How the job ended.
+    pub outcome: Outcome<T, E>,
+    /// How many attempts began; 0 if none did.
+    pub attempts: u32,
+    /// The errors of earlier attempts, the oldest first, at most the last 16. The error of a job that failed is in
+    /// its outcome.
+    pub errors: Vec<E>,
+    /// The tokens that all attempts reported.
+    pub usage: Usage,
+    /// Where the job's time went.
+    pub timing: Timing,
+}
+
+/// Where the time of a job went. The first four add up to the time from its admission to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timing {
+    /// Waiting for a permit.
+    pub queued: Duration,
+    /// Waiting for a rate limit, for a cool-down, or after an attempt that was throttled.
+    pub throttled: Duration,
+    /// Waiting after an attempt that failed for another reason.
+    pub backoff: Duration,
+    /// Running, all attempts together.
+    pub running: Duration,
+    /// From the start of the last attempt that reported it to its first output.
+    pub first_output: Option<Duration>,
+}
+
+impl Timing {
+    /// Returns the time from the job's admission to its end.
+    pub fn total(&self) -> Duration {
+        self.queued + self.throttled + self.backoff + self.running
+    }
+}
+
+/// Everything that a run did, in the order of submission.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RunReport<J, T, E> {
+    /// Every admitted job, in the order of submission.
+    pub finished: Vec<Finished<J, T, E>>,
+    /// The run as a whole.
+    pub summary: RunSummary,
+}
+
+/// A run as a whole: counts, sums and distributions, all of them measured.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RunSummary {
+    counts: [u64; 7],
+    /// From the start of the run to the end of its last job.
+    pub wall: Duration,
+    /// Jobs that were taken from the input.
+    pub admitted: u64,
+    /// True if the input was read to its end.
+    pub input_exhausted: bool,
+    /// Attempts that began.
+    pub attempts: u64,
+    /// Attempts that were not the first of their job.
+    pub retries: u64,
+    /// Attempts that the other side refused because of a limit.
+    pub throttles: u64,
+    /// The tokens that all attempts of the ended jobs reported.
+    pub usage: Usage,
+    /// The sum over the ended jobs of the time spent waiting for a permit.
+    pub queued: Duration,
+    /// The sum over the ended jobs of the time spent throttled.
+    pub throttled: Duration,
+    /// The sum over the ended jobs of the time spent in backoff.
+    pub backoff: Duration,
+    /// The sum over the ended jobs of the time spent running.
+    pub running: Duration,
+    /// Running time per job that had an attempt.
+    pub running_time: Distribution,
+    /// Time to first output, of the jobs that reported it.
+    pub first_output: Distribution,
+}
+
+impl RunSummary {
+    pub(crate) fn new(stats: &Stats, wall: Duration) -> Self {
+        Self {
+            counts: stats.ended,
+            wall,
+            admitted: stats.admitted,
+            input_exhausted: stats.input_exhausted,
+            attempts: stats.attempts,
+            retries: stats.retries,
+            throttles: stats.pushbacks,
+            usage: stats.usage,
+            queued: duration(stats.queued),
+            throttled: duration(stats.throttled),
+            backoff: duration(stats.backoff),
+            running: duration(stats.running),
+            running_time: Distribution::new(&stats.running_us),
+            first_output: Distribution::new(&stats.first_output_us),
+        }
+    }
+
+    /// Returns how many jobs ended this way.
+    pub const fn count(&self, kind: OutcomeKind) -> u64 {
+        self.counts[kind as usize]
+    }
+
+    /// Returns how many jobs have ended.
+    pub fn ended(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Returns the ended jobs per second of wall time; 0 for a run without wall time.
+    pub fn throughput(&self) -> f64 {
+        ratio(self.ended() as f64, self.wall.as_secs_f64())
+    }
+
+    /// Returns how many attempts ran at the same time on average: the sum of running time over wall time.
+    ///
+    /// This is overlap and not a speed-up: jobs often run slower beside each other than one by one.
+    pub fn overlap(&self) -> f64 {
+        ratio(self.running.as_secs_f64(), self.wall.as_secs_f64())
+    }
+}
+
+/// The distribution of a time over the jobs of a run, to three significant digits. Every figure is 0 when `count` is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Distribution {
+    /// How many jobs were measured.
+    pub count: u64,
+    /// The shortest.
+    pub min: Duration,
+    /// The arithmetic mean.
+    pub mean: Duration,
+    /// The median.
+    pub p50: Duration,
+    /// The 95th percentile.
+    pub p95: Duration,
+    /// The 99th percentile.
+    pub p99: Duration,
+    /// The longest.
+    pub max: Duration,
+}
+
+impl Distribution {
+    fn new(histogram: &Histogram<u64>) -> Self {
+        if histogram.is_empty() {
+            return Self::default();
+        }
+        let at = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile));
+        Self {
+            count: histogram.len(),
+            min: Duration::from_micros(histogram.min()),
+            mean: Duration::from_secs_f64(histogram.mean() / 1e6),
+            p50: at(0.5),
+            p95: at(0.95),
+            p99: at(0.99),
+            max: Duration::from_micros(histogram.max()),
+        }
+    }
+}
+
+/// What a run is doing right now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Since the run began; its wall time once it is over.
+    pub elapsed: Duration,
+    /// Jobs that were taken from the input.
+    pub admitted: u64,
+    /// Jobs that are ready and wait for a permit, a rate or a cool-down.
+    pub ready: u64,
+    /// Attempts that run.
+    pub running: u64,
+    /// Jobs that wait for a retry.
+    pub backing_off: u64,
+    /// Attempts that run at most at the same time.
+    pub max_concurrent: u64,
+    /// Attempts that were not the first of their job.
+    pub retries: u64,
+    /// Attempts that the other side refused because of a limit.
+    pub throttles: u64,
+    /// The tokens that the ended jobs reported.
+    pub usage: Usage,
+    /// True while the run is paused.
+    pub paused: bool,
+    /// True once every job has ended.
+    pub over: bool,
+    pub(crate) counts: [u64; 7],
+}
+
+impl Progress {
+    /// Returns how many jobs ended this way.
+    pub const fn count(&self, kind: OutcomeKind) -> u64 {
+        self.counts[kind as usize]
+    }
+
+    /// Returns how many jobs have ended.
+    pub fn ended(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+fn duration(nanos: u128) -> Duration {
+    Duration::from_nanos_u128(nanos.min(Duration::MAX.as_nanos()))
+}
+
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}

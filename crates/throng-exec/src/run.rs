@@ -1,0 +1,254 @@
+//! A run in progress: its outcomes as a stream, and a handle to steer it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use throng_core::RunId;
+use tokio::task::JoinHandle;
+
+use crate::core::Core;
+use crate::machine::Dispatcher;
+use crate::{Finished, Progress, RunError, RunSummary};
+
+/// A run in progress: a stream of [`Finished`] jobs.
+///
+/// Dropping it aborts the run: running attempts are dropped at their next await point.
+///
+/// # Cancel safety
+///
+/// As a stream it is cancel safe: an outcome stays in the run until it is returned.
+#[must_use = "dropping a run aborts it"]
+pub struct Run<J, T, E> {
+    core: Arc<Core<J, T, E>>,
+    driver: JoinHandle<()>,
+    /// Outcomes that were taken from the core and not returned yet. They still hold their places in the window.
+    buffer: VecDeque<Finished<J, T, E>>,
+    /// Outcomes that were returned and still hold their places in the window.
+    returned: usize,
+    /// How many places are given back at a time.
+    batch: usize,
+}
+
+impl<J, T, E> Run<J, T, E>
+where
+    J: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    pub(crate) fn new(core: Arc<Core<J, T, E>>, driver: JoinHandle<()>, window: usize) -> Self {
+        Self { core, driver, buffer: VecDeque::new(), returned: 0, batch: (window / 8).clamp(1, 64) }
+    }
+
+    /// Returns the id of the run.
+    pub fn id(&self) -> RunId {
+        self.core.run
+    }
+
+    /// Returns a handle that steers the run from elsewhere. It does not keep the run going.
+    pub fn handle(&self) -> RunHandle {
+        RunHandle { core: Arc::clone(&self.core) as Arc<dyn Control> }
+    }
+
+    /// Waits for the next job that ends; `None` when every job has ended and was returned.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: an outcome stays in the run until it is returned.
+    pub async fn next(&mut self) -> Option<Finished<J, T, E>> {
+        poll_fn(|cx| self.poll_finished(cx)).await
+    }
+
+    /// Waits until every job has ended and returns the summary. Outcomes that were not taken are dropped.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the run itself could not go on; see [`RunError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: dropping the future aborts the run.
+    pub async fn finish(mut self) -> Result<RunSummary, RunError> {
+        while self.next().await.is_some() {}
+        let error = self.core.lock().error.take();
+        error.map_or_else(|| Ok(self.core.summary()), Err)
+    }
+
+    /// Aborts the run and waits until none of its tasks is left. Jobs that had not ended count as cancelled.
+    ///
+    /// A blocking call inside an attempt cannot be dropped; this waits for it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the run aborted, but its tasks may still be on their way out.
+    pub async fn shutdown(mut self) -> RunSummary {
+        self.core.abort();
+        while self.next().await.is_some() {}
+        let mut workers = std::mem::take(&mut *self.core.lock_workers());
+        while workers.join_next().await.is_some() {}
+        if !self.driver.is_finished() {
+            let _ = (&mut self.driver).await;
+        }
+        self.core.summary()
+    }
+
+    fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<J, T, E>>> {
+        if self.buffer.is_empty() || self.returned >= self.batch {
+            let mut state = self.core.lock();
+            state.dispatcher.taken(std::mem::take(&mut self.returned));
+            if self.buffer.is_empty() {
+                state.outbox.swap(&mut self.buffer);
+            }
+            let over = state.is_over();
+            if self.buffer.is_empty() && !over {
+                state.outbox.wait(cx.waker());
+            }
+            let wanted = state.dispatcher.wanted() > 0;
+            drop(state);
+            if wanted {
+                self.core.driver.notify_one();
+            }
+            if self.buffer.is_empty() {
+                return if over { Poll::Ready(None) } else { Poll::Pending };
+            }
+        }
+        self.returned += 1;
+        Poll::Ready(self.buffer.pop_front())
+    }
+}
+
+impl<J, T, E> Stream for Run<J, T, E>
+where
+    J: Send + Unpin + 'static,
+    T: Send + Unpin + 'static,
+    E: Send + Unpin + 'static,
+{
+    type Item = Finished<J, T, E>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_finished(cx)
+    }
+}
+
+impl<J, T, E> Drop for Run<J, T, E> {
+    fn drop(&mut self) {
+        if !self.core.lock().dispatcher.is_over() {
+            self.core.abort();
+            self.driver.abort();
+            self.core.lock_workers().abort_all();
+        }
+    }
+}
+
+impl<J, T, E> fmt::Debug for Run<J, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("id", &self.core.run).field("progress", &self.core.progress()).finish()
+    }
+}
+
+/// Steers a run and looks at it. Cheap to clone; without effect once the run is over.
+#[derive(Clone)]
+pub struct RunHandle {
+    core: Arc<dyn Control>,
+}
+
+impl RunHandle {
+    /// Returns the id of the run.
+    pub fn id(&self) -> RunId {
+        self.core.id()
+    }
+
+    /// Lets no new attempt start until [`RunHandle::resume`]. Running attempts go on.
+    pub fn pause(&self) {
+        self.core.control(&mut Dispatcher::pause);
+    }
+
+    /// Lets attempts start again.
+    pub fn resume(&self) {
+        self.core.control(&mut Dispatcher::resume);
+    }
+
+    /// Changes how many attempts run at most at the same time. A lower limit takes effect as running attempts end.
+    /// The window stays as it is.
+    pub fn set_max_concurrent(&self, limit: NonZeroUsize) {
+        self.core.control(&mut |dispatcher, _| dispatcher.set_limit(limit.get()));
+    }
+
+    /// Lets running attempts go on to their end and starts nothing more. Jobs that never began end as
+    /// [`Cancelled`](throng_core::Outcome::Cancelled), jobs that wait for a retry end with their last error, and the
+    /// input is not read on.
+    pub fn drain(&self) {
+        self.core.control(&mut Dispatcher::drain);
+    }
+
+    /// Asks running attempts to stop (see [`Attempt::cancelled`](crate::Attempt::cancelled)) and drops those that
+    /// still run after `grace`. Every job that has not succeeded by its end is
+    /// [`Cancelled`](throng_core::Outcome::Cancelled).
+    pub fn cancel(&self, grace: Duration) {
+        self.core.cancel();
+        self.core.control(&mut |dispatcher, now| dispatcher.cancel(now, Some(grace)));
+    }
+
+    /// Drops the running attempts at their next await point. Same as [`RunHandle::cancel`] without grace.
+    pub fn abort(&self) {
+        self.cancel(Duration::ZERO);
+    }
+
+    /// Returns what the run is doing right now.
+    pub fn progress(&self) -> Progress {
+        self.core.progress()
+    }
+
+    /// Returns the summary of what has ended so far.
+    pub fn summary(&self) -> RunSummary {
+        self.core.summary()
+    }
+}
+
+impl fmt::Debug for RunHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunHandle").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+/// The part of a core that does not depend on the types of its jobs.
+trait Control: Send + Sync {
+    fn id(&self) -> RunId;
+    fn control(&self, change: &mut dyn FnMut(&mut Dispatcher, crate::rate::Tick));
+    fn cancel(&self);
+    fn progress(&self) -> Progress;
+    fn summary(&self) -> RunSummary;
+}
+
+impl<J, T, E> Control for Core<J, T, E>
+where
+    J: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    fn id(&self) -> RunId {
+        self.run
+    }
+
+    fn control(&self, change: &mut dyn FnMut(&mut Dispatcher, crate::rate::Tick)) {
+        Core::control(self, change);
+    }
+
+    fn cancel(&self) {
+        self.cancellation.cancel();
+    }
+
+    fn progress(&self) -> Progress {
+        Core::progress(self)
+    }
+
+    fn summary(&self) -> RunSummary {
+        Core::summary(self)
+    }
+}

@@ -1,0 +1,171 @@
+//! A worker: the task that runs attempts, one after another, until none may start. It polls the attempt's future in
+//! place, catches its panics, and drops it when its time is over. However the worker ends, its job has an outcome.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use throng_core::{AttemptId, ErrorClass};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::Span;
+
+use crate::attempt::{Attempt, Reports};
+use crate::core::{Assignment, Returned};
+use crate::engine::Engine;
+use crate::error::panic_message;
+use crate::machine::Start;
+use crate::{RunError, Runner};
+
+/// The task that runs attempts. A worker exists while it has one.
+pub(crate) struct Worker<J, R: Runner<J>>
+where
+    J: Send + Sync + 'static,
+{
+    engine: Arc<Engine<J, R>>,
+    current: Option<Assignment<J>>,
+    reports: Arc<Reports>,
+    timer: Timer,
+}
+
+impl<J, R> Worker<J, R>
+where
+    J: Send + Sync + 'static,
+    R: Runner<J>,
+{
+    pub(crate) fn new(engine: Arc<Engine<J, R>>, first: Assignment<J>) -> Self {
+        let reports = Reports::new(engine.core.cancellation.clone());
+        Self { engine, current: Some(first), reports, timer: Timer::default() }
+    }
+
+    /// Runs attempts until none may start.
+    pub(crate) async fn work(mut self) {
+        let mut now = Instant::now();
+        while let Some(assignment) = &self.current {
+            let start = assignment.start;
+            let cx = self.attempt(start, now);
+            let deadline = cx.deadline;
+            let span = tracing::debug_span!("attempt", id = %cx.id);
+            let returned =
+                run_attempt(&self.engine.runner, &assignment.input, cx, deadline, &mut self.timer, &span).await;
+            now = Instant::now();
+            self.end_attempt(now, returned);
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    fn attempt(&self, start: Start, now: Instant) -> Attempt {
+        let core = &self.engine.core;
+        Attempt {
+            id: AttemptId { run: core.run, job: start.job, attempt: start.attempt },
+            started: now,
+            deadline: start.ends_by.map(|tick| core.instant(tick)),
+            reports: Arc::clone(&self.reports),
+        }
+    }
+
+    fn end_attempt(&mut self, at: Instant, returned: Returned<R::Output, R::Error>) {
+        let Some(Assignment { start, input }) = self.current.take() else {
+            return;
+        };
+        let class = match &returned {
+            Returned::Failed(error) => self.classify(error),
+            _ => ErrorClass::Permanent,
+        };
+        let reported = Reports::take(&mut self.reports);
+        let core = &self.engine.core;
+        let (step, next) = core.end_attempt(at, (start, input), returned, class, &reported, true);
+        self.current = next;
+        let wants_input = step.wants_input;
+        core.follow_up(step);
+        if wants_input {
+            self.engine.refill();
+        }
+    }
+
+    fn classify(&self, error: &R::Error) -> ErrorClass {
+        catch_unwind(AssertUnwindSafe(|| (self.engine.classify)(error))).unwrap_or_else(|payload| {
+            let message = panic_message(&*payload);
+            self.engine.core.fail(RunError::ClassifierPanicked { message });
+            ErrorClass::Permanent
+        })
+    }
+}
+
+impl<J, R> Drop for Worker<J, R>
+where
+    J: Send + Sync + 'static,
+    R: Runner<J>,
+{
+    /// Gives the job of an aborted worker its outcome.
+    fn drop(&mut self) {
+        let Some(Assignment { start, input }) = self.current.take() else {
+            return;
+        };
+        let returned = if std::thread::panicking() {
+            Returned::Panicked("the attempt panicked while it was dropped".to_owned())
+        } else {
+            Returned::Dropped
+        };
+        let reported = Reports::take(&mut self.reports);
+        let core = &self.engine.core;
+        let (step, _) =
+            core.end_attempt(Instant::now(), (start, input), returned, ErrorClass::Permanent, &reported, false);
+        core.follow_up(step);
+        core.driver.notify_one();
+    }
+}
+
+/// Polls one attempt to its end. A panic ends it, and so does its deadline; no timer is armed before the attempt has
+/// first had to wait.
+async fn run_attempt<J, R: Runner<J>>(
+    runner: &R,
+    job: &J,
+    cx: Attempt,
+    deadline: Option<Instant>,
+    timer: &mut Timer,
+    span: &Span,
+) -> Returned<R::Output, R::Error>
+where
+    J: Send + Sync + 'static,
+{
+    // The runner itself is called in the first poll, so that a panic in it is caught as well.
+    let mut attempt = pin!(async move { runner.run(job, cx).await });
+    poll_fn(|cx| {
+        let polled = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx))));
+        match polled {
+            Ok(Poll::Ready(Ok(value))) => Poll::Ready(Returned::Succeeded(value)),
+            Ok(Poll::Ready(Err(error))) => Poll::Ready(Returned::Failed(error)),
+            Err(payload) => Poll::Ready(Returned::Panicked(panic_message(&*payload))),
+            Ok(Poll::Pending) => match deadline {
+                Some(deadline) => timer.poll_elapsed(deadline, cx).map(|()| Returned::TimedOut),
+                None => Poll::Pending,
+            },
+        }
+    })
+    .await
+}
+
+/// The one timer of a worker. It is left armed from attempt to attempt: as long as it fires before the deadline that
+/// matters it need not be moved, so that attempts that end in time do not touch the timer wheel.
+#[derive(Default)]
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    fn poll_elapsed(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() > deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if sleep.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}
