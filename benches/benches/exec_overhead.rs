@@ -32,7 +32,10 @@ impl Job {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()?;
     let mut report = Report::default();
     let lazy = if is_quick() { 100_000 } else { 10_000_000 };
     report.record("lazy_10m_added_mb", "MB", vec![added_memory(&runtime, lazy)?]);
@@ -44,10 +47,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let runtime = &runtime;
         let mut subjects: Vec<Subject<'_>> = vec![
             ("workers", timed(move || runtime.block_on(workers(jobs, job)))),
-            ("bare", timed(move || runtime.block_on(throng(bare.clone(), jobs, job)))),
-            ("full", timed(move || runtime.block_on(throng(full.clone(), jobs, job)))),
+            (
+                "bare",
+                timed(move || runtime.block_on(throng(bare.clone(), jobs, job))),
+            ),
+            (
+                "full",
+                timed(move || runtime.block_on(throng(full.clone(), jobs, job))),
+            ),
             ("joinset", timed(move || runtime.block_on(joinset(jobs, job)))),
-            ("buffer_unordered_spawn", timed(move || runtime.block_on(buffered(jobs, job)))),
+            (
+                "buffer_unordered_spawn",
+                timed(move || runtime.block_on(buffered(jobs, job))),
+            ),
         ];
         report.measure(group, jobs, &mut subjects);
     }
@@ -74,7 +86,10 @@ fn limit() -> NonZeroUsize {
 }
 
 fn bare_executor() -> Result<Executor, throng_exec::InvalidConfig> {
-    Executor::builder().max_concurrent(limit()).retry(RetryPolicy::none()).build()
+    Executor::builder()
+        .max_concurrent(limit())
+        .retry(RetryPolicy::none())
+        .build()
 }
 
 fn full_executor() -> Result<Executor, throng_exec::InvalidConfig> {
@@ -135,7 +150,10 @@ async fn joinset(jobs: u64, job: Job) {
         let mut running = JoinSet::new();
         let mut taken = 0;
         for n in 0..jobs {
-            let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
+            let permit = Arc::clone(&permits)
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
             running.spawn(async move {
                 let result = job.run(n).await;
                 drop(permit);

@@ -48,18 +48,31 @@ impl Report {
             }
         }
         for ((name, _), samples) in subjects.iter().zip(samples) {
-            self.results.push(Figure { name: format!("{group}.{name}"), unit: "ns/job".to_owned(), samples });
+            self.results.push(Figure {
+                name: format!("{group}.{name}"),
+                unit: "ns/job".to_owned(),
+                samples,
+            });
         }
     }
 
     /// Records a figure that was measured otherwise.
     pub fn record(&mut self, name: &str, unit: &str, samples: Vec<f64>) {
-        self.results.push(Figure { name: name.to_owned(), unit: unit.to_owned(), samples });
+        self.results.push(Figure {
+            name: name.to_owned(),
+            unit: unit.to_owned(),
+            samples,
+        });
     }
 
     /// Records the ratio of the medians of two figures.
     pub fn ratio(&mut self, name: &str, of: &str, to: &str) {
-        let median = |name: &str| self.results.iter().find(|figure| figure.name == name).map(Figure::median);
+        let median = |name: &str| {
+            self.results
+                .iter()
+                .find(|figure| figure.name == name)
+                .map(Figure::median)
+        };
         if let (Some(of), Some(to)) = (median(of), median(to)) {
             self.ratios.insert(name.to_owned(), of / to);
         }
@@ -126,17 +139,27 @@ pub fn peak_memory() -> Option<u64> {
 fn configure(bench: &mut BenchmarkGroup<'_, WallTime>, quick: bool) {
     bench.sampling_mode(SamplingMode::Flat).sample_size(10);
     let (warm_up, measure) = if quick { (10, 20) } else { (500, 2_000) };
-    bench.warm_up_time(Duration::from_millis(warm_up)).measurement_time(Duration::from_millis(measure));
+    bench
+        .warm_up_time(Duration::from_millis(warm_up))
+        .measurement_time(Duration::from_millis(measure));
 }
 
 /// Reads the samples that criterion has just written, as nanoseconds per element.
 fn read_samples(id: &str, pass: usize, elements: u64) -> Vec<f64> {
-    let path = criterion_dir().join(id.replace('/', "_")).join(format!("pass{pass}")).join("new/sample.json");
+    let path = criterion_dir()
+        .join(id.replace('/', "_"))
+        .join(format!("pass{pass}"))
+        .join("new/sample.json");
     let Some(sample) = read_json(&path) else {
         return Vec::new();
     };
     let numbers = |key: &str| -> Vec<f64> {
-        sample[key].as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
+        sample[key]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_f64)
+            .collect()
     };
     numbers("times")
         .into_iter()

@@ -62,7 +62,10 @@ impl Attempt {
     pub fn first_output(&self) {
         let nanos = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let mark = nanos.saturating_add(1);
-        let _ = self.reports.first_output.compare_exchange(0, mark, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self
+            .reports
+            .first_output
+            .compare_exchange(0, mark, Ordering::Relaxed, Ordering::Relaxed);
         self.reports.touched.store(true, Ordering::Release);
     }
 
@@ -70,7 +73,11 @@ impl Attempt {
     ///
     /// Report what a failed attempt used as well: it was paid for, and the token rates are settled with it.
     pub fn report_usage(&self, usage: &Usage) {
-        self.reports.usage.lock().unwrap_or_else(PoisonError::into_inner).replace_with(usage);
+        self.reports
+            .usage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace_with(usage);
         self.reports.touched.store(true, Ordering::Release);
     }
 }

@@ -7,21 +7,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use throng_core::{Event, EventSink, Outcome, RunId};
+use throng_core::{Event, EventSink, JobId, Outcome, RunId, Usage};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::attempt::Reported;
 use crate::error::panic_message;
 use crate::input::Jobs;
-use crate::machine::{AttemptEnd, Closed, Dispatcher, Ending, Start};
+use crate::machine::{AttemptEnd, Dispatcher, Ending, Start};
 use crate::outbox::Outbox;
 use crate::rate::Tick;
-use crate::{Finished, JobSpec, Key, Progress, RunError, RunSummary};
-
-/// How many errors of earlier attempts a job keeps.
-const KEPT_ERRORS: usize = 16;
+use crate::totals::Totals;
+use crate::{Cost, Finished, JobSpec, Progress, RunError, RunSummary, Timing};
 
 /// What the tasks of a run share.
 pub(crate) struct Core<J, T, E> {
@@ -32,6 +31,8 @@ pub(crate) struct Core<J, T, E> {
     pub(crate) driver: Notify,
     pub(crate) workers: Mutex<JoinSet<()>>,
     sink: Option<Arc<dyn EventSink>>,
+    /// Locked before the state where both are.
+    totals: Mutex<Totals>,
     state: Mutex<State<J, T, E>>,
 }
 
@@ -44,32 +45,48 @@ pub(crate) struct State<J, T, E> {
     pub(crate) error: Option<RunError>,
     /// When the driver will wake up by itself.
     pub(crate) armed: Option<Tick>,
-    waiting: Vec<Option<Waiting<J, E>>>,
+    /// The jobs that no attempt is running, by slot.
+    waiting: Vec<Option<Record<J, T, E>>>,
+    /// Workers that were spawned and have not asked for an attempt yet.
+    pub(crate) starting: usize,
     now: Tick,
     flushing: bool,
 }
 
-/// The data of a job that no attempt is running. While one runs, the worker has the input.
-struct Waiting<J, E> {
-    input: Option<J>,
-    key: Option<Key>,
-    errors: Vec<E>,
-    panic: String,
-}
+/// A job on its way from admission to its consumer. It is moved by pointer, so that little happens under the lock.
+pub(crate) type Record<J, T, E> = Box<Finished<J, T, E>>;
 
 /// An attempt that a worker has to run.
-pub(crate) struct Assignment<J> {
+pub(crate) struct Assignment<J, T, E> {
     pub(crate) start: Start,
-    pub(crate) input: J,
+    pub(crate) record: Record<J, T, E>,
 }
 
-/// What a worker reports of an attempt.
-pub(crate) enum Returned<T, E> {
-    Succeeded(T),
-    Failed(E),
-    TimedOut,
-    Panicked(String),
-    Dropped,
+/// A job that is to be admitted.
+pub(crate) struct Candidate<J, T, E> {
+    record: Record<J, T, E>,
+    timeout: Option<Duration>,
+    cost: Cost,
+}
+
+impl<J, T, E> From<JobSpec<J>> for Candidate<J, T, E> {
+    fn from(job: JobSpec<J>) -> Self {
+        let record = Box::new(Finished {
+            id: JobId::new(0),
+            input: job.input,
+            key: job.key,
+            outcome: Outcome::Cancelled,
+            attempts: 0,
+            errors: Vec::new(),
+            usage: Usage::default(),
+            timing: Timing::default(),
+        });
+        Self {
+            record,
+            timeout: job.timeout,
+            cost: job.cost,
+        }
+    }
 }
 
 impl<J, T, E> Core<J, T, E> {
@@ -87,6 +104,7 @@ impl<J, T, E> Core<J, T, E> {
             driver: Notify::new(),
             workers: Mutex::new(JoinSet::new()),
             sink,
+            totals: Mutex::new(Totals::new()),
             state: Mutex::new(State {
                 dispatcher,
                 outbox,
@@ -94,6 +112,7 @@ impl<J, T, E> Core<J, T, E> {
                 error: None,
                 armed: None,
                 waiting: Vec::new(),
+                starting: 0,
                 now: 0,
                 flushing: false,
             }),
@@ -117,32 +136,28 @@ impl<J, T, E> Core<J, T, E> {
         self.began + Duration::from_nanos(tick).min(far)
     }
 
-    /// Ends an attempt and, in the same breath, takes the next one for the worker.
+    /// Ends an attempt, whose value, error or panic is in the record by now, and in the same breath takes the next
+    /// one for the worker.
     pub(crate) fn end_attempt(
         &self,
         at: Instant,
-        assignment: (Start, J),
-        returned: Returned<T, E>,
-        class: throng_core::ErrorClass,
-        reported: &crate::attempt::Reported,
+        assignment: Assignment<J, T, E>,
+        end: AttemptEnd,
+        reported: &Reported,
         take_next: bool,
-    ) -> (Step, Option<Assignment<J>>) {
-        let (start, input) = assignment;
+    ) -> (Step, Option<Assignment<J, T, E>>) {
+        let Assignment { start, record } = assignment;
         let mut state = self.lock();
         let now = state.advance(self.tick(at));
-        state.put_back(start.slot, input);
-        let end = match &returned {
-            Returned::Succeeded(_) => AttemptEnd::Succeeded,
-            Returned::Failed(_) => AttemptEnd::Failed(class),
-            Returned::TimedOut => AttemptEnd::TimedOut,
-            Returned::Panicked(_) => AttemptEnd::Panicked,
-            Returned::Dropped => AttemptEnd::Dropped,
-        };
-        let value = state.note(start.slot, returned);
+        state.waiting[start.slot as usize] = Some(record);
         if state.dispatcher.attempt_ended(now, start.slot, end, reported) {
-            state.deliver(value);
+            state.deliver_all();
         }
-        let next = if take_next { state.next_assignment(now) } else { None };
+        let next = if take_next {
+            state.next_assignment(now)
+        } else {
+            None
+        };
         (self.step(state), next)
     }
 
@@ -216,8 +231,18 @@ impl<J, T, E> Core<J, T, E> {
     }
 
     pub(crate) fn summary(&self) -> RunSummary {
+        let taken = self.lock_totals();
         let state = self.lock();
-        RunSummary::new(state.dispatcher.stats(), self.wall(&state))
+        let mut totals = taken.clone();
+        state
+            .outbox
+            .iter()
+            .for_each(|record| totals.record(record.attempts, &record.timing));
+        RunSummary::new(state.dispatcher.stats(), &totals, self.wall(&state))
+    }
+
+    pub(crate) fn lock_totals(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the recorded events to the sink, in order, one caller at a time.
@@ -249,7 +274,9 @@ impl<J, T, E> Core<J, T, E> {
             }));
             if let Err(payload) = flushed {
                 // `flushing` stays set, so that the sink is never called again.
-                self.fail(RunError::SinkPanicked { message: panic_message(&*payload) });
+                self.fail(RunError::SinkPanicked {
+                    message: panic_message(&*payload),
+                });
                 return;
             }
             state = self.lock();
@@ -283,82 +310,48 @@ impl<J, T, E> State<J, T, E> {
         self.dispatcher.is_over() && told
     }
 
-    pub(crate) fn admit(&mut self, now: Tick, job: JobSpec<J>) {
-        let slot = self.dispatcher.admit(now, job.key.clone(), job.timeout, job.cost) as usize;
+    pub(crate) fn admit(&mut self, now: Tick, job: Candidate<J, T, E>) {
+        let Candidate {
+            record,
+            timeout,
+            cost,
+        } = job;
+        let slot = self.dispatcher.admit(now, record.key.as_ref(), timeout, cost) as usize;
         if slot >= self.waiting.len() {
             self.waiting.resize_with(slot + 1, || None);
         }
-        self.waiting[slot] =
-            Some(Waiting { input: Some(job.input), key: job.key, errors: Vec::new(), panic: String::new() });
+        self.waiting[slot] = Some(record);
         self.deliver_all();
     }
 
-    pub(crate) fn next_assignment(&mut self, now: Tick) -> Option<Assignment<J>> {
+    pub(crate) fn next_assignment(&mut self, now: Tick) -> Option<Assignment<J, T, E>> {
         let start = self.dispatcher.next_start(now)?;
-        let waiting = self.waiting[start.slot as usize].as_mut()?;
-        Some(Assignment { start, input: waiting.input.take()? })
+        let record = self.waiting[start.slot as usize].take()?;
+        Some(Assignment { start, record })
     }
 
-    /// Moves every job that the dispatcher has closed by itself to the outbox.
+    /// Moves every job that the dispatcher has closed to the outbox.
     pub(crate) fn deliver_all(&mut self) {
-        while let Some(closed) = self.dispatcher.pop_closed() {
-            self.deliver_one(&closed, None);
-        }
-    }
-
-    fn put_back(&mut self, slot: u32, input: J) {
-        if let Some(waiting) = &mut self.waiting[slot as usize] {
-            waiting.input = Some(input);
-        }
-    }
-
-    /// Keeps what an attempt returned other than a value.
-    fn note(&mut self, slot: u32, returned: Returned<T, E>) -> Option<T> {
-        let waiting = self.waiting[slot as usize].as_mut()?;
-        match returned {
-            Returned::Succeeded(value) => return Some(value),
-            Returned::Failed(error) => {
-                if waiting.errors.len() > KEPT_ERRORS {
-                    waiting.errors.remove(0);
+        while let Some((index, ending)) = self.dispatcher.pop_closed() {
+            let Some(mut record) = self.waiting[index as usize].take() else {
+                debug_assert!(false, "no attempt of a closed job is running");
+                continue;
+            };
+            let slot = self.dispatcher.slot(index);
+            record.id = slot.job;
+            record.attempts = slot.attempts;
+            record.usage = slot.usage;
+            record.timing = slot.timing();
+            match ending {
+                Ending::Succeeded | Ending::Panicked => {}
+                Ending::Failed => {
+                    record.outcome = record.errors.pop().map_or(Outcome::Cancelled, Outcome::Failed);
                 }
-                waiting.errors.push(error);
+                Ending::TimedOut(kind) => record.outcome = Outcome::TimedOut(kind),
+                Ending::Cancelled => record.outcome = Outcome::Cancelled,
+                Ending::Skipped => record.outcome = Outcome::Skipped,
             }
-            Returned::Panicked(message) => waiting.panic = message,
-            Returned::TimedOut | Returned::Dropped => {}
+            self.outbox.push(record);
         }
-        None
-    }
-
-    /// Moves the job that has just been closed to the outbox.
-    fn deliver(&mut self, value: Option<T>) {
-        if let Some(closed) = self.dispatcher.pop_closed() {
-            self.deliver_one(&closed, value);
-        }
-    }
-
-    fn deliver_one(&mut self, closed: &Closed, value: Option<T>) {
-        let waiting = self.waiting[closed.slot as usize].take();
-        let Some(Waiting { input: Some(input), key, mut errors, panic }) = waiting else {
-            debug_assert!(false, "a job that is closed is not running");
-            return;
-        };
-        let outcome = match (closed.ending, value) {
-            (Ending::Succeeded, Some(value)) => Outcome::Succeeded(value),
-            (Ending::Failed, _) if !errors.is_empty() => Outcome::Failed(errors.remove(errors.len() - 1)),
-            (Ending::TimedOut(kind), _) => Outcome::TimedOut(kind),
-            (Ending::Panicked, _) => Outcome::Panicked(panic),
-            (Ending::Skipped, _) => Outcome::Skipped,
-            (Ending::Cancelled | Ending::Succeeded | Ending::Failed, _) => Outcome::Cancelled,
-        };
-        self.outbox.push(Finished {
-            id: closed.job,
-            input,
-            key,
-            outcome,
-            attempts: closed.attempts,
-            errors,
-            usage: closed.usage,
-            timing: closed.timing,
-        });
     }
 }

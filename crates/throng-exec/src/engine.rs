@@ -9,8 +9,8 @@ use throng_core::{ErrorClass, RunId};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use crate::core::Core;
-use crate::input::{End, Input, JobStream, Pulled, poll_pull, pull};
+use crate::core::{Candidate, Core, State};
+use crate::input::{End, Input, JobStream, Jobs, Pulled, poll_pull, pull};
 use crate::machine::Dispatcher;
 use crate::outbox::Outbox;
 use crate::rate::Tick;
@@ -29,6 +29,8 @@ pub(crate) struct Engine<J, R: Runner<J>> {
     pub(crate) runner: R,
     pub(crate) classify: Classifier<R::Error>,
     runtime: Handle,
+    /// How many workers are spawned ahead of those that have begun to work.
+    max_starting: usize,
 }
 
 impl<J, R> Engine<J, R>
@@ -52,7 +54,13 @@ where
         let run = executor.run_id.unwrap_or_else(new_run_id);
         let outbox = Outbox::new(executor.order);
         let core = Arc::new(Core::new(run, dispatcher, outbox, jobs, executor.sink.clone()));
-        let engine = Arc::new(Self { core: Arc::clone(&core), runner, classify, runtime: runtime.clone() });
+        let engine = Arc::new(Self {
+            core: Arc::clone(&core),
+            runner,
+            classify,
+            max_starting: runtime.metrics().num_workers() + 1,
+            runtime: runtime.clone(),
+        });
         let driver = runtime.spawn(engine.drive(stream));
         Run::new(core, driver, executor.settings.window)
     }
@@ -112,12 +120,16 @@ where
     /// Returns whether the run is over, when the driver has to wake up, and how many jobs are wanted of a stream.
     fn arm(&self) -> (bool, Option<Tick>, usize) {
         let mut state = self.core.lock();
-        let wanted = if state.dispatcher.is_open() { state.dispatcher.wanted() } else { 0 };
+        let wanted = if state.dispatcher.is_open() {
+            state.dispatcher.wanted()
+        } else {
+            0
+        };
         state.armed = state.dispatcher.next_wakeup();
         (state.dispatcher.is_over(), state.armed, wanted)
     }
 
-    fn begin_pull(&self) -> Option<(crate::input::Jobs<J>, usize)> {
+    fn begin_pull(&self) -> Option<(Jobs<J>, usize)> {
         let mut state = self.core.lock();
         let wanted = state.dispatcher.wanted();
         if wanted == 0 {
@@ -133,17 +145,14 @@ where
         Some((jobs, wanted.min(PULL)))
     }
 
-    fn end_pull(
-        &self,
-        pulled: Pulled<J>,
-        finish: impl FnOnce(&mut crate::core::State<J, R::Output, R::Error>),
-    ) {
+    fn end_pull(&self, pulled: Pulled<J>, finish: impl FnOnce(&mut State<J, R::Output, R::Error>)) {
         let core = &self.core;
+        let jobs: Vec<_> = pulled.jobs.into_iter().map(Candidate::from).collect();
         let mut state = core.lock();
         let now = state.advance(core.tick(Instant::now()));
         // A run that has ended while its stream was polled takes nothing more.
         if !state.dispatcher.is_over() {
-            pulled.jobs.into_iter().for_each(|job| state.admit(now, job));
+            jobs.into_iter().for_each(|job| state.admit(now, job));
         }
         finish(&mut state);
         let error = match pulled.end {
@@ -162,25 +171,26 @@ where
         }
     }
 
-    /// Starts a worker for each attempt that may start now.
-    fn launch(self: &Arc<Self>) {
+    /// Spawns workers for the attempts that may start, but only a few ahead of those that have begun to work: each
+    /// new worker calls this again. Workers that find enough to do without waiting are thus not joined by others
+    /// that find nothing left, and each thread of the runtime can still get one at once.
+    pub(crate) fn launch(self: &Arc<Self>) {
         let core = &self.core;
-        loop {
-            // The lock is held until the worker is spawned, so that an abort finds each worker that has a job.
+        let mut state = core.lock();
+        let now = state.advance(core.tick(Instant::now()));
+        let n = state
+            .dispatcher
+            .startable(now)
+            .min(self.max_starting)
+            .saturating_sub(state.starting);
+        state.starting += n;
+        let step = core.step(state);
+        core.follow_up(step);
+        if n > 0 {
             let mut workers = core.lock_workers();
-            let mut state = core.lock();
-            let now = state.advance(core.tick(Instant::now()));
-            let next = state.next_assignment(now);
-            let step = core.step(state);
-            let started = next.is_some();
-            if let Some(assignment) = next {
-                while workers.try_join_next().is_some() {}
-                workers.spawn_on(Worker::new(Arc::clone(self), assignment).work(), &self.runtime);
-            }
-            drop(workers);
-            core.follow_up(step);
-            if !started {
-                return;
+            while workers.try_join_next().is_some() {}
+            for _ in 0..n {
+                workers.spawn_on(Worker::new(Arc::clone(self)).work(), &self.runtime);
             }
         }
     }

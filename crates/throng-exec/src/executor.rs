@@ -101,7 +101,11 @@ impl Executor {
     /// # Panics
     ///
     /// Panics outside of a Tokio runtime that has its time driver enabled.
-    pub async fn run<J, I, R>(&self, jobs: I, runner: R) -> Result<RunReport<J, R::Output, R::Error>, RunError>
+    pub async fn run<J, I, R>(
+        &self,
+        jobs: I,
+        runner: R,
+    ) -> Result<RunReport<J, R::Output, R::Error>, RunError>
     where
         J: Send + Sync + 'static,
         I: IntoIterator,
@@ -232,14 +236,39 @@ impl ExecutorBuilder {
     /// factor is below 1 or not finite.
     pub fn build(self) -> Result<Executor, InvalidConfig> {
         let limit = self.max_concurrent.map_or(10, NonZeroUsize::get);
-        let window = self.window.map_or_else(|| limit.saturating_mul(4).max(64), NonZeroUsize::get);
+        let window = self
+            .window
+            .map_or_else(|| limit.saturating_mul(4).max(64), NonZeroUsize::get);
         let retry = self.retry.unwrap_or_default();
-        check(window >= limit, "window", &window, "it must hold max_concurrent jobs")?;
-        check(window <= 1 << 31, "window", &window, "it must be at most 2147483648")?;
-        check(retry.factor >= 1.0 && retry.factor.is_finite(), "factor", &retry.factor, "it must be at least 1")?;
-        for (setting, duration) in [("attempt_timeout", self.attempt_timeout), ("deadline", self.deadline)] {
+        check(
+            window >= limit,
+            "window",
+            &window,
+            "it must hold max_concurrent jobs",
+        )?;
+        check(
+            window <= 1 << 31,
+            "window",
+            &window,
+            "it must be at most 2147483648",
+        )?;
+        check(
+            retry.factor >= 1.0 && retry.factor.is_finite(),
+            "factor",
+            &retry.factor,
+            "it must be at least 1",
+        )?;
+        for (setting, duration) in [
+            ("attempt_timeout", self.attempt_timeout),
+            ("deadline", self.deadline),
+        ] {
             if let Some(duration) = duration {
-                check(!duration.is_zero(), setting, &format_args!("{duration:?}"), "it must be above zero")?;
+                check(
+                    !duration.is_zero(),
+                    setting,
+                    &format_args!("{duration:?}"),
+                    "it must be above zero",
+                )?;
             }
         }
         Ok(Executor {
@@ -275,5 +304,13 @@ fn check(
     value: &dyn fmt::Display,
     rule: &'static str,
 ) -> Result<(), InvalidConfig> {
-    if holds { Ok(()) } else { Err(InvalidConfig { setting, value: value.to_string(), rule }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(InvalidConfig {
+            setting,
+            value: value.to_string(),
+            rule,
+        })
+    }
 }

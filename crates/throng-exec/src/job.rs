@@ -20,7 +20,15 @@ pub struct JobSpec<J> {
 impl<J> JobSpec<J> {
     /// Makes a job with the defaults.
     pub const fn new(input: J) -> Self {
-        Self { input, key: None, timeout: None, cost: Cost { input_tokens: 0, output_tokens: 0 } }
+        Self {
+            input,
+            key: None,
+            timeout: None,
+            cost: Cost {
+                input_tokens: 0,
+                output_tokens: 0,
+            },
+        }
     }
 
     /// Names whose limits the job counts against: a provider, a model, an API key, a tenant.

@@ -15,6 +15,7 @@ mod report;
 mod retry;
 mod run;
 mod runner;
+mod totals;
 mod worker;
 
 pub use attempt::Attempt;

@@ -5,15 +5,16 @@ use std::task::Waker;
 
 use throng_core::JobId;
 
-use crate::{Finished, OutputOrder};
+use crate::OutputOrder;
+use crate::core::Record;
 
 /// The outcomes of a run. Bounded by the window: each holds a place of it until it is taken.
 #[derive(Debug)]
 pub(crate) struct Outbox<J, T, E> {
     /// What the consumer may take now.
-    ready: VecDeque<Finished<J, T, E>>,
+    ready: VecDeque<Record<J, T, E>>,
     /// Jobs that have ended before an earlier one, by their distance from `next`, in the order of submission.
-    early: VecDeque<Option<Finished<J, T, E>>>,
+    early: VecDeque<Option<Record<J, T, E>>>,
     next: JobId,
     order: OutputOrder,
     consumer: Option<Waker>,
@@ -30,7 +31,7 @@ impl<J, T, E> Outbox<J, T, E> {
         }
     }
 
-    pub(crate) fn push(&mut self, finished: Finished<J, T, E>) {
+    pub(crate) fn push(&mut self, finished: Record<J, T, E>) {
         match self.order {
             OutputOrder::Completion => self.ready.push_back(finished),
             OutputOrder::Submission => self.push_early(finished),
@@ -38,8 +39,12 @@ impl<J, T, E> Outbox<J, T, E> {
     }
 
     /// Swaps what the consumer may take now with its empty buffer.
-    pub(crate) fn swap(&mut self, buffer: &mut VecDeque<Finished<J, T, E>>) {
+    pub(crate) fn swap(&mut self, buffer: &mut VecDeque<Record<J, T, E>>) {
         std::mem::swap(&mut self.ready, buffer);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record<J, T, E>> {
+        self.ready.iter().chain(self.early.iter().flatten())
     }
 
     pub(crate) fn wait(&mut self, consumer: &Waker) {
@@ -51,10 +56,14 @@ impl<J, T, E> Outbox<J, T, E> {
 
     /// Returns the waiting consumer if there is something to take.
     pub(crate) fn take_consumer(&mut self, over: bool) -> Option<Waker> {
-        if over || !self.ready.is_empty() { self.consumer.take() } else { None }
+        if over || !self.ready.is_empty() {
+            self.consumer.take()
+        } else {
+            None
+        }
     }
 
-    fn push_early(&mut self, finished: Finished<J, T, E>) {
+    fn push_early(&mut self, finished: Record<J, T, E>) {
         let ahead = usize::try_from(finished.id.index() - self.next.index())
             .expect("a job ends at most one window ahead of the next");
         if ahead >= self.early.len() {

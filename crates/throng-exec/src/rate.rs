@@ -31,7 +31,12 @@ pub struct Rates {
 impl Rates {
     /// Makes rates without any limit.
     pub const fn new() -> Self {
-        Self { requests: None, input_tokens: None, output_tokens: None, burst: None }
+        Self {
+            requests: None,
+            input_tokens: None,
+            output_tokens: None,
+            burst: None,
+        }
     }
 
     /// Limits the attempts that start per minute.
@@ -81,12 +86,15 @@ impl Gate {
 
     /// Returns when an attempt of this cost may start: `now` or later.
     pub(crate) fn ready_at(&self, now: Tick, cost: Cost) -> Tick {
-        self.each(cost).map(|(bucket, cost)| bucket.ready_at(cost)).fold(now, Tick::max)
+        self.each(cost)
+            .map(|(bucket, cost)| bucket.ready_at(cost))
+            .fold(now, Tick::max)
     }
 
     /// Charges an attempt that starts now.
     pub(crate) fn take(&mut self, now: Tick, cost: Cost) {
-        self.each_mut(cost).for_each(|(bucket, cost)| bucket.take(now, cost));
+        self.each_mut(cost)
+            .for_each(|(bucket, cost)| bucket.take(now, cost));
     }
 
     /// Charges or refunds the difference between the estimate and what an attempt used. A refund gives back no more
@@ -99,20 +107,36 @@ impl Gate {
             }
         };
         tokens(&mut self.input_tokens, estimate.input_tokens, used.input_tokens);
-        tokens(&mut self.output_tokens, estimate.output_tokens, used.output_tokens);
+        tokens(
+            &mut self.output_tokens,
+            estimate.output_tokens,
+            used.output_tokens,
+        );
     }
 
     fn each(&self, cost: Cost) -> impl Iterator<Item = (&Bucket, u32)> {
         let requests = self.requests.iter().map(|bucket| (bucket, 1));
-        let input = self.input_tokens.iter().map(move |bucket| (bucket, cost.input_tokens));
-        let output = self.output_tokens.iter().map(move |bucket| (bucket, cost.output_tokens));
+        let input = self
+            .input_tokens
+            .iter()
+            .map(move |bucket| (bucket, cost.input_tokens));
+        let output = self
+            .output_tokens
+            .iter()
+            .map(move |bucket| (bucket, cost.output_tokens));
         requests.chain(input).chain(output)
     }
 
     fn each_mut(&mut self, cost: Cost) -> impl Iterator<Item = (&mut Bucket, u32)> {
         let requests = self.requests.iter_mut().map(|bucket| (bucket, 1));
-        let input = self.input_tokens.iter_mut().map(move |bucket| (bucket, cost.input_tokens));
-        let output = self.output_tokens.iter_mut().map(move |bucket| (bucket, cost.output_tokens));
+        let input = self
+            .input_tokens
+            .iter_mut()
+            .map(move |bucket| (bucket, cost.input_tokens));
+        let output = self
+            .output_tokens
+            .iter_mut()
+            .map(move |bucket| (bucket, cost.output_tokens));
         requests.chain(input).chain(output)
     }
 }
@@ -130,12 +154,18 @@ impl Bucket {
     fn new(limit: NonZeroU32, burst: Duration) -> Self {
         let per_minute = u128::from(limit.get());
         let tolerance = (burst.as_nanos() * per_minute).max(MINUTE);
-        Self { per_minute, tolerance, arrival: 0 }
+        Self {
+            per_minute,
+            tolerance,
+            arrival: 0,
+        }
     }
 
     fn ready_at(&self, cost: u32) -> Tick {
         let needed = (u128::from(cost) * MINUTE).min(self.tolerance);
-        let at = (self.arrival + needed).saturating_sub(self.tolerance).div_ceil(self.per_minute);
+        let at = (self.arrival + needed)
+            .saturating_sub(self.tolerance)
+            .div_ceil(self.per_minute);
         Tick::try_from(at).unwrap_or(Tick::MAX)
     }
 
@@ -177,7 +207,10 @@ mod tests {
     fn sixty_a_minute_is_one_a_second_exactly() {
         let mut gate = Gate::new(&Rates::new().requests_per_minute(rate(60)));
         let second = 1_000_000_000;
-        assert_eq!(starts(&mut gate, Cost::default(), 3 * second), [0, second, 2 * second, 3 * second]);
+        assert_eq!(
+            starts(&mut gate, Cost::default(), 3 * second),
+            [0, second, 2 * second, 3 * second]
+        );
     }
 
     #[test]
@@ -190,20 +223,46 @@ mod tests {
     #[test]
     fn a_cost_above_the_burst_becomes_debt() {
         let mut gate = Gate::new(&Rates::new().output_tokens_per_minute(rate(600)));
-        let cost = Cost { input_tokens: 0, output_tokens: 100 };
+        let cost = Cost {
+            input_tokens: 0,
+            output_tokens: 100,
+        };
         let second = 1_000_000_000;
-        assert_eq!(starts(&mut gate, cost, 20 * second), [0, 10 * second, 20 * second]);
+        assert_eq!(
+            starts(&mut gate, cost, 20 * second),
+            [0, 10 * second, 20 * second]
+        );
     }
 
     #[test]
     fn what_was_not_used_is_refunded() {
         let mut gate = Gate::new(&Rates::new().input_tokens_per_minute(rate(600)));
-        let estimate = Cost { input_tokens: 100, output_tokens: 0 };
+        let estimate = Cost {
+            input_tokens: 100,
+            output_tokens: 0,
+        };
         gate.take(0, estimate);
-        gate.settle(0, estimate, Cost { input_tokens: 20, output_tokens: 0 });
+        gate.settle(
+            0,
+            estimate,
+            Cost {
+                input_tokens: 20,
+                output_tokens: 0,
+            },
+        );
         assert_eq!(gate.ready_at(0, estimate), 2_000_000_000);
         gate.settle(0, estimate, Cost::default());
-        assert_eq!(gate.ready_at(5, Cost { input_tokens: 10, output_tokens: 0 }), 5, "never below empty");
+        assert_eq!(
+            gate.ready_at(
+                5,
+                Cost {
+                    input_tokens: 10,
+                    output_tokens: 0
+                }
+            ),
+            5,
+            "never below empty"
+        );
     }
 
     #[test]
@@ -211,7 +270,23 @@ mod tests {
         let mut gate = Gate::new(&Rates::new().output_tokens_per_minute(rate(600)));
         let (second, none) = (1_000_000_000, Cost::default());
         gate.take(0, none);
-        gate.settle(60 * second, none, Cost { input_tokens: 0, output_tokens: 100 });
-        assert_eq!(gate.ready_at(60 * second, Cost { input_tokens: 0, output_tokens: 10 }), 70 * second);
+        gate.settle(
+            60 * second,
+            none,
+            Cost {
+                input_tokens: 0,
+                output_tokens: 100,
+            },
+        );
+        assert_eq!(
+            gate.ready_at(
+                60 * second,
+                Cost {
+                    input_tokens: 0,
+                    output_tokens: 10
+                }
+            ),
+            70 * second
+        );
     }
 }

@@ -7,6 +7,7 @@ use throng_core::{JobId, Outcome, OutcomeKind, Usage};
 
 use crate::Key;
 use crate::machine::Stats;
+use crate::totals::Totals;
 
 /// A job that has ended.
 #[derive(Clone, Debug)]
@@ -98,7 +99,7 @@ pub struct RunSummary {
 }
 
 impl RunSummary {
-    pub(crate) fn new(stats: &Stats, wall: Duration) -> Self {
+    pub(crate) fn new(stats: &Stats, totals: &Totals, wall: Duration) -> Self {
         Self {
             counts: stats.ended,
             wall,
@@ -108,12 +109,12 @@ impl RunSummary {
             retries: stats.retries,
             throttles: stats.pushbacks,
             usage: stats.usage,
-            queued: duration(stats.queued),
-            throttled: duration(stats.throttled),
-            backoff: duration(stats.backoff),
-            running: duration(stats.running),
-            running_time: Distribution::new(&stats.running_us),
-            first_output: Distribution::new(&stats.first_output_us),
+            queued: totals.queued,
+            throttled: totals.throttled,
+            backoff: totals.backoff,
+            running: totals.running,
+            running_time: Distribution::new(&totals.running_us),
+            first_output: Distribution::new(&totals.first_output_us),
         }
     }
 
@@ -217,10 +218,6 @@ impl Progress {
     pub fn ended(&self) -> u64 {
         self.counts.iter().sum()
     }
-}
-
-fn duration(nanos: u128) -> Duration {
-    Duration::from_nanos_u128(nanos.min(Duration::MAX.as_nanos()))
 }
 
 fn ratio(part: f64, whole: f64) -> f64 {

@@ -85,7 +85,11 @@ impl RetryPolicy {
     pub(crate) fn ceiling(&self, failure: u32) -> Duration {
         let exponent = i32::try_from(failure.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = self.base.as_secs_f64() * self.factor.powi(exponent);
-        if seconds >= self.cap.as_secs_f64() { self.cap } else { Duration::from_secs_f64(seconds) }
+        if seconds >= self.cap.as_secs_f64() {
+            self.cap
+        } else {
+            Duration::from_secs_f64(seconds)
+        }
     }
 
     /// Returns the wait after failure number `failure`, from 1.
@@ -124,7 +128,9 @@ mod tests {
 
     #[test]
     fn waits_grow_by_the_factor_up_to_the_cap() {
-        let policy = RetryPolicy::default().base(Duration::from_millis(100)).cap(Duration::from_millis(350));
+        let policy = RetryPolicy::default()
+            .base(Duration::from_millis(100))
+            .cap(Duration::from_millis(350));
         let waits: Vec<_> = (1..=4).map(|n| policy.ceiling(n).as_millis()).collect();
         assert_eq!(waits, [100, 200, 350, 350]);
         assert_eq!(policy.ceiling(u32::MAX), Duration::from_millis(350));

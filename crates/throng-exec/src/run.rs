@@ -13,7 +13,7 @@ use futures_core::Stream;
 use throng_core::RunId;
 use tokio::task::JoinHandle;
 
-use crate::core::Core;
+use crate::core::{Core, Record};
 use crate::machine::Dispatcher;
 use crate::{Finished, Progress, RunError, RunSummary};
 
@@ -29,11 +29,13 @@ pub struct Run<J, T, E> {
     core: Arc<Core<J, T, E>>,
     driver: JoinHandle<()>,
     /// Outcomes that were taken from the core and not returned yet. They still hold their places in the window.
-    buffer: VecDeque<Finished<J, T, E>>,
+    buffer: VecDeque<Record<J, T, E>>,
     /// Outcomes that were returned and still hold their places in the window.
     returned: usize,
     /// How many places are given back at a time.
     batch: usize,
+    /// The last poll found nothing.
+    waited: bool,
 }
 
 impl<J, T, E> Run<J, T, E>
@@ -43,7 +45,14 @@ where
     E: Send + 'static,
 {
     pub(crate) fn new(core: Arc<Core<J, T, E>>, driver: JoinHandle<()>, window: usize) -> Self {
-        Self { core, driver, buffer: VecDeque::new(), returned: 0, batch: (window / 8).clamp(1, 64) }
+        Self {
+            core,
+            driver,
+            buffer: VecDeque::new(),
+            returned: 0,
+            batch: (window / 8).clamp(1, 64),
+            waited: false,
+        }
     }
 
     /// Returns the id of the run.
@@ -53,7 +62,9 @@ where
 
     /// Returns a handle that steers the run from elsewhere. It does not keep the run going.
     pub fn handle(&self) -> RunHandle {
-        RunHandle { core: Arc::clone(&self.core) as Arc<dyn Control> }
+        RunHandle {
+            core: Arc::clone(&self.core) as Arc<dyn Control>,
+        }
     }
 
     /// Waits for the next job that ends; `None` when every job has ended and was returned.
@@ -100,26 +111,47 @@ where
 
     fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<J, T, E>>> {
         if self.buffer.is_empty() || self.returned >= self.batch {
-            let mut state = self.core.lock();
-            state.dispatcher.taken(std::mem::take(&mut self.returned));
-            if self.buffer.is_empty() {
-                state.outbox.swap(&mut self.buffer);
+            // A consumer that has waited lets the tasks go first that became ready with it: they may bring outcomes
+            // that it can take at the same time.
+            if std::mem::take(&mut self.waited) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            let over = state.is_over();
-            if self.buffer.is_empty() && !over {
-                state.outbox.wait(cx.waker());
-            }
-            let wanted = state.dispatcher.wanted() > 0;
-            drop(state);
-            if wanted {
-                self.core.driver.notify_one();
-            }
-            if self.buffer.is_empty() {
-                return if over { Poll::Ready(None) } else { Poll::Pending };
+            if self.exchange(cx) {
+                return Poll::Ready(None);
             }
         }
+        let Some(finished) = self.buffer.pop_front() else {
+            self.waited = true;
+            return Poll::Pending;
+        };
         self.returned += 1;
-        Poll::Ready(self.buffer.pop_front())
+        Poll::Ready(Some(*finished))
+    }
+
+    /// Gives places back and takes outcomes. Returns true if there will be no more of them.
+    fn exchange(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut totals = self.core.lock_totals();
+        let mut state = self.core.lock();
+        state.dispatcher.taken(std::mem::take(&mut self.returned));
+        let had = self.buffer.len();
+        if had == 0 {
+            state.outbox.swap(&mut self.buffer);
+        }
+        let over = self.buffer.is_empty() && state.is_over();
+        if self.buffer.is_empty() && !over {
+            state.outbox.wait(cx.waker());
+        }
+        let wanted = state.dispatcher.wanted() > 0;
+        drop(state);
+        for record in self.buffer.iter().skip(had) {
+            totals.record(record.attempts, &record.timing);
+        }
+        drop(totals);
+        if wanted {
+            self.core.driver.notify_one();
+        }
+        over
     }
 }
 
@@ -148,7 +180,10 @@ impl<J, T, E> Drop for Run<J, T, E> {
 
 impl<J, T, E> fmt::Debug for Run<J, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("id", &self.core.run).field("progress", &self.core.progress()).finish()
+        f.debug_struct("Run")
+            .field("id", &self.core.run)
+            .field("progress", &self.core.progress())
+            .finish()
     }
 }
 
@@ -177,7 +212,8 @@ impl RunHandle {
     /// Changes how many attempts run at most at the same time. A lower limit takes effect as running attempts end.
     /// The window stays as it is.
     pub fn set_max_concurrent(&self, limit: NonZeroUsize) {
-        self.core.control(&mut |dispatcher, _| dispatcher.set_limit(limit.get()));
+        self.core
+            .control(&mut |dispatcher, _| dispatcher.set_limit(limit.get()));
     }
 
     /// Lets running attempts go on to their end and starts nothing more. Jobs that never began end as
@@ -192,7 +228,8 @@ impl RunHandle {
     /// [`Cancelled`](throng_core::Outcome::Cancelled).
     pub fn cancel(&self, grace: Duration) {
         self.core.cancel();
-        self.core.control(&mut |dispatcher, now| dispatcher.cancel(now, Some(grace)));
+        self.core
+            .control(&mut |dispatcher, now| dispatcher.cancel(now, Some(grace)));
     }
 
     /// Drops the running attempts at their next await point. Same as [`RunHandle::cancel`] without grace.
@@ -213,7 +250,9 @@ impl RunHandle {
 
 impl fmt::Debug for RunHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunHandle").field("id", &self.id()).finish_non_exhaustive()
+        f.debug_struct("RunHandle")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,16 +7,19 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use throng_core::{AttemptId, ErrorClass};
+use throng_core::{AttemptId, ErrorClass, Outcome};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::Span;
 
 use crate::attempt::{Attempt, Reports};
-use crate::core::{Assignment, Returned};
+use crate::core::Assignment;
 use crate::engine::Engine;
 use crate::error::panic_message;
-use crate::machine::Start;
+use crate::machine::{AttemptEnd, Start};
 use crate::{RunError, Runner};
+
+/// How many errors of earlier attempts a job keeps.
+const KEPT_ERRORS: usize = 16;
 
 /// The task that runs attempts. A worker exists while it has one.
 pub(crate) struct Worker<J, R: Runner<J>>
@@ -24,7 +27,9 @@ where
     J: Send + Sync + 'static,
 {
     engine: Arc<Engine<J, R>>,
-    current: Option<Assignment<J>>,
+    current: Option<Assignment<J, R::Output, R::Error>>,
+    /// It has not asked for an attempt yet.
+    starting: bool,
     reports: Arc<Reports>,
     timer: Timer,
 }
@@ -34,31 +39,64 @@ where
     J: Send + Sync + 'static,
     R: Runner<J>,
 {
-    pub(crate) fn new(engine: Arc<Engine<J, R>>, first: Assignment<J>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine<J, R>>) -> Self {
         let reports = Reports::new(engine.core.cancellation.clone());
-        Self { engine, current: Some(first), reports, timer: Timer::default() }
+        Self {
+            engine,
+            current: None,
+            starting: true,
+            reports,
+            timer: Timer::default(),
+        }
     }
 
     /// Runs attempts until none may start.
     pub(crate) async fn work(mut self) {
         let mut now = Instant::now();
+        self.take_first(now);
         while let Some(assignment) = &self.current {
             let start = assignment.start;
             let cx = self.attempt(start, now);
             let deadline = cx.deadline;
             let span = tracing::debug_span!("attempt", id = %cx.id);
-            let returned =
-                run_attempt(&self.engine.runner, &assignment.input, cx, deadline, &mut self.timer, &span).await;
+            let returned = run_attempt(
+                &self.engine.runner,
+                &assignment.record.input,
+                cx,
+                deadline,
+                &mut self.timer,
+                &span,
+            )
+            .await;
             now = Instant::now();
             self.end_attempt(now, returned);
             tokio::task::coop::consume_budget().await;
         }
     }
 
+    /// Takes the first attempt and lets other workers follow.
+    fn take_first(&mut self, now: Instant) {
+        self.starting = false;
+        let core = &self.engine.core;
+        let mut state = core.lock();
+        state.starting -= 1;
+        let tick = state.advance(core.tick(now));
+        self.current = state.next_assignment(tick);
+        let step = core.step(state);
+        core.follow_up(step);
+        if self.current.is_some() {
+            self.engine.launch();
+        }
+    }
+
     fn attempt(&self, start: Start, now: Instant) -> Attempt {
         let core = &self.engine.core;
         Attempt {
-            id: AttemptId { run: core.run, job: start.job, attempt: start.attempt },
+            id: AttemptId {
+                run: core.run,
+                job: start.job,
+                attempt: start.attempt,
+            },
             started: now,
             deadline: start.ends_by.map(|tick| core.instant(tick)),
             reports: Arc::clone(&self.reports),
@@ -66,16 +104,32 @@ where
     }
 
     fn end_attempt(&mut self, at: Instant, returned: Returned<R::Output, R::Error>) {
-        let Some(Assignment { start, input }) = self.current.take() else {
+        let Some(mut assignment) = self.current.take() else {
             return;
         };
-        let class = match &returned {
-            Returned::Failed(error) => self.classify(error),
-            _ => ErrorClass::Permanent,
+        let record = &mut assignment.record;
+        let end = match returned {
+            Returned::Value(value) => {
+                record.outcome = Outcome::Succeeded(value);
+                AttemptEnd::Succeeded
+            }
+            Returned::Error(error) => {
+                let class = self.classify(&error);
+                if record.errors.len() > KEPT_ERRORS {
+                    record.errors.remove(0);
+                }
+                record.errors.push(error);
+                AttemptEnd::Failed(class)
+            }
+            Returned::Panic(message) => {
+                record.outcome = Outcome::Panicked(message);
+                AttemptEnd::Panicked
+            }
+            Returned::Nothing => AttemptEnd::TimedOut,
         };
         let reported = Reports::take(&mut self.reports);
         let core = &self.engine.core;
-        let (step, next) = core.end_attempt(at, (start, input), returned, class, &reported, true);
+        let (step, next) = core.end_attempt(at, assignment, end, &reported, true);
         self.current = next;
         let wants_input = step.wants_input;
         core.follow_up(step);
@@ -100,21 +154,34 @@ where
 {
     /// Gives the job of an aborted worker its outcome.
     fn drop(&mut self) {
-        let Some(Assignment { start, input }) = self.current.take() else {
+        if self.starting {
+            self.engine.core.lock().starting -= 1;
+        }
+        let Some(mut assignment) = self.current.take() else {
             return;
         };
-        let returned = if std::thread::panicking() {
-            Returned::Panicked("the attempt panicked while it was dropped".to_owned())
+        let end = if std::thread::panicking() {
+            let message = "the attempt panicked while it was dropped".to_owned();
+            assignment.record.outcome = Outcome::Panicked(message);
+            AttemptEnd::Panicked
         } else {
-            Returned::Dropped
+            AttemptEnd::Dropped
         };
         let reported = Reports::take(&mut self.reports);
         let core = &self.engine.core;
-        let (step, _) =
-            core.end_attempt(Instant::now(), (start, input), returned, ErrorClass::Permanent, &reported, false);
+        let (step, _) = core.end_attempt(Instant::now(), assignment, end, &reported, false);
         core.follow_up(step);
         core.driver.notify_one();
     }
+}
+
+/// What came of an attempt.
+enum Returned<T, E> {
+    Value(T),
+    Error(E),
+    Panic(String),
+    /// Its time was over.
+    Nothing,
 }
 
 /// Polls one attempt to its end. A panic ends it, and so does its deadline; no timer is armed before the attempt has
@@ -135,11 +202,11 @@ where
     poll_fn(|cx| {
         let polled = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx))));
         match polled {
-            Ok(Poll::Ready(Ok(value))) => Poll::Ready(Returned::Succeeded(value)),
-            Ok(Poll::Ready(Err(error))) => Poll::Ready(Returned::Failed(error)),
-            Err(payload) => Poll::Ready(Returned::Panicked(panic_message(&*payload))),
+            Ok(Poll::Ready(Ok(value))) => Poll::Ready(Returned::Value(value)),
+            Ok(Poll::Ready(Err(error))) => Poll::Ready(Returned::Error(error)),
+            Err(payload) => Poll::Ready(Returned::Panic(panic_message(&*payload))),
             Ok(Poll::Pending) => match deadline {
-                Some(deadline) => timer.poll_elapsed(deadline, cx).map(|()| Returned::TimedOut),
+                Some(deadline) => timer.poll_elapsed(deadline, cx).map(|()| Returned::Nothing),
                 None => Poll::Pending,
             },
         }

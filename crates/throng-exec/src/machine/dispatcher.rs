@@ -13,7 +13,7 @@ use throng_core::{ErrorClass, EventKind, JobId, TimeoutKind};
 use crate::attempt::Reported;
 use crate::machine::keys::Keys;
 use crate::machine::queue::FairQueue;
-use crate::machine::slot::{AttemptEnd, Closed, Ending, Phase, Slot};
+use crate::machine::slot::{AttemptEnd, Ending, Phase, Slot};
 use crate::machine::stats::{self, Stats};
 use crate::rate::{Gate, Rates, Tick};
 use crate::{Cost, Key, RetryPolicy};
@@ -63,6 +63,8 @@ enum Timer {
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     settings: Settings,
+    deadline: Option<Tick>,
+    timeout: Option<Tick>,
     rng: fastrand::Rng,
     slots: Vec<Slot>,
     free: Vec<u32>,
@@ -84,7 +86,7 @@ pub(crate) struct Dispatcher {
     input_ended: bool,
     /// Jobs are being taken from the input and are not admitted yet.
     pulling: bool,
-    closed: Vec<Closed>,
+    closed: Vec<(u32, Ending)>,
     events: Vec<(Tick, EventKind)>,
     stats: Stats,
 }
@@ -114,7 +116,9 @@ impl Dispatcher {
             pulling: false,
             closed: Vec::new(),
             events: Vec::new(),
-            stats: Stats::new(),
+            stats: Stats::default(),
+            deadline: settings.deadline.map(nanos),
+            timeout: settings.timeout.map(nanos),
             settings,
         };
         this.event(0, EventKind::RunStarted);
@@ -126,17 +130,29 @@ impl Dispatcher {
         if self.input_ended || self.pulling || self.mode != Mode::Open {
             return 0;
         }
-        self.settings.window.saturating_sub(self.occupied() + self.untaken)
+        self.settings
+            .window
+            .saturating_sub(self.occupied() + self.untaken)
     }
 
     /// Returns how many jobs should be taken from the input now: all that fit, once a quarter of the window is free
     /// or nothing is ready, so that the input is asked for many jobs at a time.
     pub(crate) fn wanted(&self) -> usize {
         let room = self.room();
-        if self.ready() == 0 || room >= self.settings.window / 4 { room } else { 0 }
+        if self.ready() == 0 || room >= self.settings.window / 4 {
+            room
+        } else {
+            0
+        }
     }
 
-    pub(crate) fn admit(&mut self, now: Tick, key: Option<Key>, timeout: Option<Duration>, cost: Cost) -> u32 {
+    pub(crate) fn admit(
+        &mut self,
+        now: Tick,
+        key: Option<&Key>,
+        timeout: Option<Duration>,
+        cost: Cost,
+    ) -> u32 {
         let job = JobId::new(self.stats.admitted);
         self.stats.admitted += 1;
         let key = self.keys.enter(key);
@@ -144,7 +160,7 @@ impl Dispatcher {
             job,
             key,
             cost,
-            timeout: timeout.or(self.settings.timeout),
+            timeout: timeout.map(nanos).or(self.timeout),
             phase: Phase::Ready,
             since: now,
             throttle_mark: self.throttle_clock(key, now),
@@ -198,29 +214,29 @@ impl Dispatcher {
 
     /// Takes a permit for the next attempt, if one may start now.
     pub(crate) fn next_start(&mut self, now: Tick) -> Option<Start> {
-        self.gate_opens = None;
-        let startable = self.mode == Mode::Open && !self.paused && self.running < self.settings.limit;
-        let next = if startable { self.retries.peek().or_else(|| self.fresh.peek()) } else { None };
-        let Some((_, index)) = next else {
-            self.open_gate(now);
-            return None;
-        };
-        let cost = self.slots[index as usize].cost;
-        let opens = self.gate.ready_at(now, cost);
-        if opens > now {
-            self.gate_opens = Some(opens);
-            self.gate_shut_since.get_or_insert(now);
-            return None;
-        }
-        self.open_gate(now);
+        let cost = self.next_ready(now)?;
         self.gate.take(now, cost);
         let (key, index) = self.retries.pop().or_else(|| self.fresh.pop())?;
         Some(self.start(now, key, index))
     }
 
+    /// Returns how many attempts may start now, as far as the concurrency and the next job's rates go.
+    pub(crate) fn startable(&mut self, now: Tick) -> usize {
+        match self.next_ready(now) {
+            Some(_) => self.ready().min(self.settings.limit - self.running),
+            None => 0,
+        }
+    }
+
     /// Gives the attempt's permit back. Returns true if the job has ended; it then stands in
     /// [`Dispatcher::take_closed`].
-    pub(crate) fn attempt_ended(&mut self, now: Tick, index: u32, end: AttemptEnd, reported: &Reported) -> bool {
+    pub(crate) fn attempt_ended(
+        &mut self,
+        now: Tick,
+        index: u32,
+        end: AttemptEnd,
+        reported: &Reported,
+    ) -> bool {
         self.running -= 1;
         let slot = &mut self.slots[index as usize];
         let Phase::Running { deadline_binds } = slot.phase else {
@@ -229,7 +245,9 @@ impl Dispatcher {
         slot.running += now - slot.since;
         slot.since = now;
         slot.first_output = reported.first_output.or(slot.first_output);
-        slot.usage.add(&reported.usage);
+        if !reported.usage.is_empty() {
+            slot.usage.add(&reported.usage);
+        }
         let refused = matches!(end, AttemptEnd::Failed(class) if class.is_pushback());
         let unreported = if refused { Cost::default() } else { slot.cost };
         let used = Cost {
@@ -250,7 +268,11 @@ impl Dispatcher {
                 class
             }
             AttemptEnd::TimedOut => {
-                let kind = if deadline_binds { TimeoutKind::Deadline } else { TimeoutKind::Attempt };
+                let kind = if deadline_binds {
+                    TimeoutKind::Deadline
+                } else {
+                    TimeoutKind::Attempt
+                };
                 slot.last = Ending::TimedOut(kind);
                 ErrorClass::Timeout
             }
@@ -289,7 +311,7 @@ impl Dispatcher {
                 }
             }
         }
-        if self.mode == Mode::Open && self.deadline().is_some_and(|deadline| deadline <= now) {
+        if self.mode == Mode::Open && self.deadline.is_some_and(|deadline| deadline <= now) {
             self.stop(now, Mode::Expired);
         }
     }
@@ -300,8 +322,15 @@ impl Dispatcher {
             return None;
         }
         let timer = self.timers.peek().map(|&Reverse((due, _))| due);
-        let deadline = if self.mode == Mode::Open { self.deadline() } else { None };
-        [timer, deadline, self.gate_opens, self.abort_at].into_iter().flatten().min()
+        let deadline = if self.mode == Mode::Open {
+            self.deadline
+        } else {
+            None
+        };
+        [timer, deadline, self.gate_opens, self.abort_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(crate) fn pause(&mut self, now: Tick) {
@@ -351,9 +380,13 @@ impl Dispatcher {
         self.settings.limit = limit;
     }
 
-    /// Takes the jobs that have ended since the last call.
-    pub(crate) fn pop_closed(&mut self) -> Option<Closed> {
+    /// Takes a job that has ended since the last call. Its slot tells of it until the next job is admitted.
+    pub(crate) fn pop_closed(&mut self) -> Option<(u32, Ending)> {
         self.closed.pop()
+    }
+
+    pub(crate) fn slot(&self, index: u32) -> &Slot {
+        &self.slots[index as usize]
     }
 
     pub(crate) fn take_events(&mut self) -> Vec<(Tick, EventKind)> {
@@ -396,17 +429,37 @@ impl Dispatcher {
         &self.stats
     }
 
+    /// Returns the cost of the next attempt if it may start now; if only the rates forbid it, notes until when.
+    fn next_ready(&mut self, now: Tick) -> Option<Cost> {
+        self.gate_opens = None;
+        let startable = self.mode == Mode::Open && !self.paused && self.running < self.settings.limit;
+        let next = if startable {
+            self.retries.peek().or_else(|| self.fresh.peek())
+        } else {
+            None
+        };
+        let Some((_, index)) = next else {
+            self.open_gate(now);
+            return None;
+        };
+        let cost = self.slots[index as usize].cost;
+        let opens = self.gate.ready_at(now, cost);
+        if opens > now {
+            self.gate_opens = Some(opens);
+            self.gate_shut_since.get_or_insert(now);
+            return None;
+        }
+        self.open_gate(now);
+        Some(cost)
+    }
+
     fn occupied(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    fn deadline(&self) -> Option<Tick> {
-        self.settings.deadline.map(nanos)
-    }
-
     fn start(&mut self, now: Tick, key: u32, index: u32) -> Start {
         let throttle_clock = self.throttle_clock(key, now);
-        let deadline = self.deadline();
+        let deadline = self.deadline;
         let slot = &mut self.slots[index as usize];
         let waited = now - slot.since;
         let throttled = (throttle_clock - slot.throttle_mark).min(waited);
@@ -414,7 +467,7 @@ impl Dispatcher {
         slot.queued += waited - throttled;
         slot.since = now;
         slot.attempts += 1;
-        let times_out = slot.timeout.map(|timeout| now.saturating_add(nanos(timeout)));
+        let times_out = slot.timeout.map(|timeout| now.saturating_add(timeout));
         let deadline_binds = deadline.is_some_and(|deadline| times_out.is_none_or(|at| deadline <= at));
         slot.phase = Phase::Running { deadline_binds };
         let attempt = NonZeroU32::new(slot.attempts).expect("it was just raised");
@@ -427,7 +480,13 @@ impl Dispatcher {
         self.running += 1;
         self.stats.attempts += 1;
         self.stats.retries += u64::from(attempt.get() > 1);
-        self.event(now, EventKind::AttemptStarted { job: start.job, attempt });
+        self.event(
+            now,
+            EventKind::AttemptStarted {
+                job: start.job,
+                attempt,
+            },
+        );
         start
     }
 
@@ -459,13 +518,18 @@ impl Dispatcher {
         };
         let delay = delay.filter(|_| self.mode == Mode::Open)?;
         let ready = now.saturating_add(nanos(delay));
-        self.deadline().is_none_or(|deadline| ready < deadline).then_some(delay)
+        self.deadline
+            .is_none_or(|deadline| ready < deadline)
+            .then_some(delay)
     }
 
     fn back_off(&mut self, now: Tick, index: u32, class: ErrorClass, delay: Duration) {
         let until = now.saturating_add(nanos(delay));
         let slot = &mut self.slots[index as usize];
-        slot.phase = Phase::Backoff { until, throttled: class.is_pushback() };
+        slot.phase = Phase::Backoff {
+            until,
+            throttled: class.is_pushback(),
+        };
         let (job, attempt) = (slot.job, NonZeroU32::MIN.saturating_add(slot.attempts));
         self.backing_off += 1;
         self.timers.push(Reverse((until, Timer::Backoff(index))));
@@ -492,7 +556,11 @@ impl Dispatcher {
         self.backing_off -= 1;
         let slot = &mut self.slots[index as usize];
         let waited = now - slot.since;
-        *(if throttled { &mut slot.throttled } else { &mut slot.backoff }) += waited;
+        *(if throttled {
+            &mut slot.throttled
+        } else {
+            &mut slot.backoff
+        }) += waited;
         slot.since = now;
     }
 
@@ -519,7 +587,10 @@ impl Dispatcher {
             match timer {
                 Timer::Key(_) => self.timers.push(Reverse((until, timer))),
                 Timer::Backoff(index) => match self.slots[index as usize].phase {
-                    Phase::Backoff { until: due, throttled } if due == until => {
+                    Phase::Backoff {
+                        until: due,
+                        throttled,
+                    } if due == until => {
                         self.leave_backoff(now, index, throttled);
                         waiting.push(index);
                     }
@@ -542,21 +613,20 @@ impl Dispatcher {
     fn close(&mut self, now: Tick, index: u32, ending: Ending) -> bool {
         let slot = &mut self.slots[index as usize];
         slot.phase = Phase::Free;
-        let closed = Closed {
-            slot: index,
-            job: slot.job,
-            ending,
-            attempts: slot.attempts,
-            usage: slot.usage,
-            timing: slot.timing(),
-        };
+        let (job, attempts) = (slot.job, slot.attempts);
+        self.stats.record(slot, ending);
         self.keys.leave(slot.key);
         self.free.push(index);
         self.untaken += 1;
-        self.stats.record(&closed);
-        let outcome = stats::kind(ending);
-        self.event(now, EventKind::JobFinished { job: closed.job, attempts: closed.attempts, outcome });
-        self.closed.push(closed);
+        self.event(
+            now,
+            EventKind::JobFinished {
+                job,
+                attempts,
+                outcome: stats::kind(ending),
+            },
+        );
+        self.closed.push((index, ending));
         self.settle(now);
         true
     }
@@ -598,7 +668,9 @@ fn pushback_delay(
 ) -> Duration {
     let ceiling = policy.ceiling(refusal);
     match retry_after {
-        Some(floor) => floor.saturating_add(ceiling.min(floor.max(Duration::from_secs(1))).mul_f64(rng.f64())),
+        Some(floor) => {
+            floor.saturating_add(ceiling.min(floor.max(Duration::from_secs(1))).mul_f64(rng.f64()))
+        }
         None => ceiling.mul_f64(0.5 + rng.f64() / 2.0),
     }
 }

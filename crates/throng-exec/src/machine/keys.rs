@@ -29,23 +29,31 @@ struct KeyState {
 
 impl Keys {
     pub(crate) fn new() -> Self {
-        Self { by_name: HashMap::new(), states: vec![KeyState::default()], free: Vec::new(), sweep_at: 64 }
+        Self {
+            by_name: HashMap::new(),
+            states: vec![KeyState::default()],
+            free: Vec::new(),
+            sweep_at: 64,
+        }
     }
 
     /// Returns the number of the key and counts one job more for it.
-    pub(crate) fn enter(&mut self, name: Option<Key>) -> u32 {
+    pub(crate) fn enter(&mut self, name: Option<&Key>) -> u32 {
         let Some(name) = name else {
             self.states[0].jobs += 1;
             return 0;
         };
-        if let Some(&key) = self.by_name.get(&name) {
+        if let Some(&key) = self.by_name.get(name) {
             self.states[key as usize].jobs += 1;
             return key;
         }
         if self.by_name.len() >= self.sweep_at {
             self.sweep();
         }
-        let state = KeyState { jobs: 1, ..KeyState::default() };
+        let state = KeyState {
+            jobs: 1,
+            ..KeyState::default()
+        };
         let key = match self.free.pop() {
             Some(key) => {
                 self.states[key as usize] = state;
@@ -56,7 +64,7 @@ impl Keys {
                 u32::try_from(self.states.len() - 1).expect("the window is smaller than 2^32")
             }
         };
-        self.by_name.insert(name, key);
+        self.by_name.insert(name.clone(), key);
         key
     }
 
@@ -119,7 +127,7 @@ mod tests {
     fn keys_without_jobs_are_forgotten() {
         let mut keys = Keys::new();
         for n in 0..10_000 {
-            let key = keys.enter(Some(Key::from(format!("key {n}"))));
+            let key = keys.enter(Some(&Key::from(format!("key {n}"))));
             keys.leave(key);
         }
         assert!(keys.states.len() <= 65, "{} states", keys.states.len());
@@ -128,14 +136,14 @@ mod tests {
     #[test]
     fn a_key_that_cools_is_kept() {
         let mut keys = Keys::new();
-        let cooling = keys.enter(Some(Key::from("cooling")));
+        let cooling = keys.enter(Some(&Key::from("cooling")));
         assert!(keys.cool(cooling, 0, 10));
         keys.leave(cooling);
         for n in 0..200 {
-            let key = keys.enter(Some(Key::from(format!("key {n}"))));
+            let key = keys.enter(Some(&Key::from(format!("key {n}"))));
             keys.leave(key);
         }
-        assert_eq!(keys.enter(Some(Key::from("cooling"))), cooling);
+        assert_eq!(keys.enter(Some(&Key::from("cooling"))), cooling);
         assert!(keys.states[cooling as usize].cooling_since.is_some());
         assert_eq!(keys.cooled(cooling, 4), 4);
         assert!(!keys.cool(cooling, 4, 9), "a shorter cool-down changes nothing");

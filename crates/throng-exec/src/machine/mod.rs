@@ -10,5 +10,5 @@ mod slot;
 mod stats;
 
 pub(crate) use dispatcher::{Dispatcher, Settings, Start};
-pub(crate) use slot::{AttemptEnd, Closed, Ending};
+pub(crate) use slot::{AttemptEnd, Ending};
 pub(crate) use stats::Stats;

@@ -13,7 +13,7 @@ pub(crate) struct Slot {
     pub(crate) job: JobId,
     pub(crate) key: u32,
     pub(crate) cost: Cost,
-    pub(crate) timeout: Option<Duration>,
+    pub(crate) timeout: Option<Tick>,
     pub(crate) phase: Phase,
     /// When the present phase began.
     pub(crate) since: Tick,
@@ -81,15 +81,4 @@ pub(crate) enum Ending {
     Panicked,
     Cancelled,
     Skipped,
-}
-
-/// A job that has just ended.
-#[derive(Clone, Debug)]
-pub(crate) struct Closed {
-    pub(crate) slot: u32,
-    pub(crate) job: JobId,
-    pub(crate) ending: Ending,
-    pub(crate) attempts: u32,
-    pub(crate) usage: Usage,
-    pub(crate) timing: Timing,
 }

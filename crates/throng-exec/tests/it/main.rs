@@ -1,0 +1,13 @@
+//! Tests of throng-exec through its public API, on a paused clock except where threads are the point.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod consumer;
+mod control;
+mod events;
+mod input;
+mod lifecycle;
+mod limits;
+mod outcomes;
+mod random;
+mod retry;
+mod support;
