@@ -105,7 +105,14 @@ macro_rules! transient {
     )*};
 }
 
-transient!(String, &'static str, (), Box<dyn Error + Send + Sync>, Box<dyn Error + Send>, Box<dyn Error>);
+transient!(
+    String,
+    &'static str,
+    (),
+    Box<dyn Error + Send + Sync>,
+    Box<dyn Error + Send>,
+    Box<dyn Error>
+);
 
 #[cfg(test)]
 mod tests {
@@ -124,7 +131,10 @@ mod tests {
     #[test]
     fn an_io_error_goes_by_its_kind() {
         use std::io::{Error, ErrorKind};
-        assert_eq!(Error::from(ErrorKind::ConnectionReset).classify(), ErrorClass::Transient);
+        assert_eq!(
+            Error::from(ErrorKind::ConnectionReset).classify(),
+            ErrorClass::Transient
+        );
         assert_eq!(Error::from(ErrorKind::TimedOut).classify(), ErrorClass::Timeout);
         assert_eq!(Error::from(ErrorKind::NotFound).classify(), ErrorClass::Permanent);
     }

@@ -13,7 +13,11 @@ impl RunId {
     /// Equal arguments give equal ids; only the low 48 bits of `unix_ms` and 74 of the random bits are kept
     /// (RFC 9562, section 5.7).
     pub fn from_parts(unix_ms: u64, random: [u8; 10]) -> Self {
-        Self(uuid::Builder::from_unix_timestamp_millis(unix_ms, &random).into_uuid().as_u128())
+        Self(
+            uuid::Builder::from_unix_timestamp_millis(unix_ms, &random)
+                .into_uuid()
+                .as_u128(),
+        )
     }
 
     /// Returns the 128 bits of the UUID.
@@ -36,7 +40,11 @@ impl fmt::Debug for RunId {
 
 /// Names one job of a run: its place in the order of submission, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(transparent)
+)]
 pub struct JobId(u64);
 
 impl JobId {
@@ -81,7 +89,11 @@ mod tests {
     #[test]
     fn an_attempt_prints_as_run_job_attempt() {
         let run = RunId::from_parts(1_700_000_000_000, [7; 10]);
-        let id = AttemptId { run, job: JobId::new(3), attempt: NonZeroU32::new(2).unwrap() };
+        let id = AttemptId {
+            run,
+            job: JobId::new(3),
+            attempt: NonZeroU32::new(2).unwrap(),
+        };
         assert_eq!(id.to_string(), format!("{run}:3#2"));
         assert_eq!(run.to_string().len(), 36);
         assert_eq!(run.to_string().as_bytes()[14], b'7', "the version digit of {run}");

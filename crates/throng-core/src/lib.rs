@@ -1,17 +1,6 @@
-//! The words that every Throng crate shares.
+//! The words that every Throng crate shares; the crate's README says which.
 //!
-//! A *run* takes *jobs*; a job is tried in *attempts*; a job ends in exactly one [`Outcome`]. This crate holds
-//! those words as types and nothing that acts on them: no runtime, no clock, no I/O.
-//!
-//! - [`RunId`], [`JobId`], [`AttemptId`]: who is meant, printed `run:job#attempt`.
-//! - [`Outcome`]: how a job ended. A job that failed is data, not an error of the run.
-//! - [`Classify`] and [`ErrorClass`]: what an error means for a retry.
-//! - [`Event`] and [`EventSink`]: what happens during a run, one event for each transition.
-//! - [`Usage`]: the tokens that a call consumed.
-//!
-//! # Features
-//!
-//! - `serde` (off by default): `Serialize` and `Deserialize` for the ids, [`Usage`] and the plain enums.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod class;

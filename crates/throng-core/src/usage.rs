@@ -2,7 +2,11 @@
 
 /// The tokens that a call, or a sum of calls, consumed. `None` means that nobody reported the figure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default)
+)]
 #[non_exhaustive]
 pub struct Usage {
     /// Tokens of the prompt, those read from a cache included.
@@ -79,7 +83,10 @@ mod tests {
         let mut usage = Usage::of(10, 1);
         usage.replace_with(&Usage::of(0, 7));
         assert_eq!(usage, Usage::of(10, 7));
-        usage.replace_with(&Usage { reasoning_tokens: Some(3), ..Usage::default() });
+        usage.replace_with(&Usage {
+            reasoning_tokens: Some(3),
+            ..Usage::default()
+        });
         assert_eq!(usage.reasoning_tokens, Some(3));
         assert_eq!(usage.total(), 17);
     }

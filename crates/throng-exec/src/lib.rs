@@ -1,3 +1,5 @@
+//! Runs many async jobs within limits; the modules below hold one subject each.
+//!
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 

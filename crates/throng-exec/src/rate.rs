@@ -183,6 +183,8 @@ impl Bucket {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn rate(n: u32) -> NonZeroU32 {
@@ -288,5 +290,41 @@ mod tests {
             ),
             70 * second
         );
+    }
+
+    proptest! {
+        /// Against the definition: in no interval more than burst + rate × time, and no start later than needed.
+        #[test]
+        fn grants_are_bounded_and_as_early_as_can_be(
+            limit in 1..100_000_u32,
+            burst_ms in 0..120_000_u64,
+            steps in prop::collection::vec((0..5_000_000_000_u64, 0.0..1.0_f64), 1..40),
+        ) {
+            let bucket = Bucket::new(rate(limit), Duration::from_millis(burst_ms));
+            let (burst, per_minute) = (bucket.tolerance, bucket.per_minute);
+            let most = u32::try_from(burst / MINUTE).unwrap();
+            let mut gate = Gate { requests: None, input_tokens: Some(bucket), output_tokens: None };
+            let mut starts: Vec<(Tick, u128)> = Vec::new();
+            let mut now = 0;
+            for (pause, share) in steps {
+                now += pause;
+                let tokens = (f64::from(most) * share) as u32;
+                let cost = Cost { input_tokens: tokens, output_tokens: 0 };
+                let at = gate.ready_at(now, cost);
+                prop_assert!(at >= now);
+                let fits = |starts: &[(Tick, u128)], at: Tick| {
+                    let mut sum = u128::from(tokens) * MINUTE;
+                    sum <= burst && starts.iter().rev().all(|&(start, cost)| {
+                        sum += cost;
+                        sum <= burst + u128::from(at - start) * per_minute
+                    })
+                };
+                prop_assert!(fits(&starts, at), "too early at {at}: {starts:?}");
+                prop_assert!(at == now || !fits(&starts, at - 1), "later than needed at {at}: {starts:?}");
+                gate.take(at, cost);
+                starts.push((at, u128::from(tokens) * MINUTE));
+                now = at;
+            }
+        }
     }
 }

@@ -90,6 +90,8 @@ impl FairQueue {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn pops(queue: &mut FairQueue) -> Vec<(u32, u32)> {
@@ -131,5 +133,69 @@ mod tests {
         assert_eq!(queue.pop(), None);
         queue.push(0, 9);
         assert_eq!(queue.pop(), Some((0, 9)));
+    }
+
+    /// The same queue, as slowly as can be: all slots in one list, and the turn goes to the key that has waited
+    /// longest since it was served or since it got something to serve.
+    #[derive(Default)]
+    struct Naive {
+        slots: Vec<(u32, u32)>,
+        turns: Vec<u32>,
+        blocked: Vec<u32>,
+    }
+
+    impl Naive {
+        fn update(&mut self) {
+            let can =
+                |key: &u32| !self.blocked.contains(key) && self.slots.iter().any(|(other, _)| other == key);
+            let mut turns: Vec<u32> = self.turns.iter().copied().filter(|key| can(key)).collect();
+            for key in 0..4 {
+                if can(&key) && !turns.contains(&key) {
+                    turns.push(key);
+                }
+            }
+            self.turns = turns;
+        }
+
+        fn pop(&mut self) -> Option<(u32, u32)> {
+            if self.turns.is_empty() {
+                return None;
+            }
+            let key = self.turns.remove(0);
+            let index = self.slots.iter().position(|(other, _)| *other == key)?;
+            let popped = self.slots.remove(index);
+            self.update();
+            Some(popped)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_behaves_as_a_naive_queue(steps in prop::collection::vec((0..5_u8, 0..4_u32), 0..200)) {
+            let (mut queue, mut naive) = (FairQueue::default(), Naive::default());
+            for (slot, (step, key)) in (0..).zip(steps) {
+                match step {
+                    0 | 1 => {
+                        queue.push(key, slot);
+                        naive.slots.push((key, slot));
+                    }
+                    2 => {
+                        prop_assert_eq!(queue.peek(), naive.turns.first().and_then(|key| {
+                            naive.slots.iter().copied().find(|(other, _)| other == key)
+                        }));
+                        prop_assert_eq!(queue.pop(), naive.pop());
+                    }
+                    _ => {
+                        queue.set_blocked(key, step == 3);
+                        naive.blocked.retain(|other| *other != key);
+                        if step == 3 {
+                            naive.blocked.push(key);
+                        }
+                    }
+                }
+                naive.update();
+                prop_assert_eq!(queue.len(), naive.slots.len());
+            }
+        }
     }
 }
