@@ -166,7 +166,7 @@ impl Dispatcher {
             throttle_mark: self.throttle_clock(key, now),
             attempts: 0,
             counted: 0,
-            pushbacks: 0,
+            refusals: 0,
             pushed_back: Duration::ZERO,
             last: Ending::Cancelled,
             usage: throng_core::Usage::default(),
@@ -495,9 +495,9 @@ impl Dispatcher {
         let policy = &self.settings.retry;
         let slot = &mut self.slots[index as usize];
         let delay = if class.is_pushback() {
-            slot.pushbacks += 1;
             self.stats.pushbacks += 1;
-            let delay = pushback_delay(policy, slot.pushbacks, class.retry_after(), &mut self.rng);
+            slot.refusals += u32::from(class.retry_after().is_none());
+            let delay = pushback_delay(policy, slot.refusals, class.retry_after(), &mut self.rng);
             let floor = class.retry_after().unwrap_or(delay);
             if let Some(after) = class.retry_after() {
                 let until = now.saturating_add(nanos(after.min(policy.patience)));
@@ -658,20 +658,18 @@ impl Dispatcher {
     }
 }
 
-/// Returns how long a throttled job waits: what the other side asked for as a floor, and a random time on top that
-/// grows with each refusal, so that the jobs that were refused together come back one after another.
+/// Returns how long a throttled job waits. What the other side asked for is a floor, and a random time on top of it
+/// lets the jobs that were refused together come back one after another; without a floor the wait grows with each
+/// such refusal of the job.
 fn pushback_delay(
     policy: &RetryPolicy,
-    refusal: u32,
+    refusals: u32,
     retry_after: Option<Duration>,
     rng: &mut fastrand::Rng,
 ) -> Duration {
-    let ceiling = policy.ceiling(refusal);
     match retry_after {
-        Some(floor) => {
-            floor.saturating_add(ceiling.min(floor.max(Duration::from_secs(1))).mul_f64(rng.f64()))
-        }
-        None => ceiling.mul_f64(0.5 + rng.f64() / 2.0),
+        Some(floor) => floor.saturating_add(floor.max(Duration::from_secs(1)).mul_f64(rng.f64())),
+        None => policy.ceiling(refusals).mul_f64(0.5 + rng.f64() / 2.0),
     }
 }
 

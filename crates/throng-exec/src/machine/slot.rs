@@ -22,8 +22,8 @@ pub(crate) struct Slot {
     pub(crate) attempts: u32,
     /// Attempts that count against the retry policy's maximum: those that were not throttled.
     pub(crate) counted: u32,
-    /// Attempts that were throttled.
-    pub(crate) pushbacks: u32,
+    /// Attempts that were refused without a word on when to come back.
+    pub(crate) refusals: u32,
     /// How long the job has been throttled by the other side, for the policy's patience.
     pub(crate) pushed_back: Duration,
     /// How the last attempt ended, for a job that is closed while it waits for the next.

@@ -149,3 +149,28 @@ async fn usage_and_first_output_are_reported_and_a_late_report_is_lost() {
     assert_eq!(report.summary.usage, Usage::of(15, 9));
     assert_eq!(report.summary.first_output.count, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn distributions_are_those_of_the_jobs() {
+    let executor = once(1).build().unwrap();
+    let runner = |n: u64, cx: Attempt| async move {
+        sleep(ms(n)).await;
+        cx.first_output();
+        sleep(ms(9 * n)).await;
+        Ok::<_, Fault>(())
+    };
+    let report = executor.run(1..=100, runner).await.unwrap();
+    let close = |measured: std::time::Duration, expect: u64| {
+        let off = measured.as_secs_f64() / ms(expect).as_secs_f64() - 1.0;
+        assert!(off.abs() < 0.002, "{measured:?} is not {expect} ms");
+    };
+    let running = report.summary.running_time;
+    assert_eq!(running.count, 100);
+    close(running.min, 10);
+    close(running.mean, 505);
+    close(running.p50, 500);
+    close(running.p95, 950);
+    close(running.p99, 990);
+    close(running.max, 1_000);
+    close(report.summary.first_output.p50, 50);
+}
