@@ -1,0 +1,110 @@
+//! Flags made from the table of settings, so that a setting has its flag, its key and its variable from one row.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _, ValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+
+use crate::settings::{Kind, SETTINGS, Scope, Setting, Value};
+
+/// The flags of every setting of one scope, as they were given.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flags<const SCOPE: u8> {
+    values: Vec<(&'static Setting, Value)>,
+}
+
+/// Flags that every command takes.
+pub(crate) const GLOBAL: u8 = 0;
+/// Flags of the commands that call a model.
+pub(crate) const PROVIDER: u8 = 1;
+/// Flags of `run`.
+pub(crate) const RUN: u8 = 2;
+
+impl<const SCOPE: u8> Flags<SCOPE> {
+    /// Returns the settings that were given as flags.
+    pub(crate) fn into_values(self) -> Vec<(&'static Setting, Value)> {
+        self.values
+    }
+
+    fn settings() -> impl Iterator<Item = &'static Setting> {
+        SETTINGS.iter().filter(|setting| match setting.scope {
+            Scope::Global => SCOPE == GLOBAL,
+            Scope::Provider => SCOPE == PROVIDER,
+            Scope::Run => SCOPE == RUN,
+        })
+    }
+}
+
+impl<const SCOPE: u8> Args for Flags<SCOPE> {
+    fn augment_args(command: Command) -> Command {
+        Self::settings().fold(command, |command, setting| command.arg(arg(setting)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const SCOPE: u8> FromArgMatches for Flags<SCOPE> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let values = Self::settings()
+            .filter_map(|setting| {
+                let value = match setting.kind {
+                    Kind::Switch => matches.get_flag(setting.key).then_some(Value::Switch(false)),
+                    _ => matches.get_one::<Value>(setting.key).cloned(),
+                };
+                value.map(|value| (setting, value))
+            })
+            .collect();
+        Ok(Self { values })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn arg(setting: &'static Setting) -> Arg {
+    let default = match (setting.default, setting.kind) {
+        (Some(default), kind) if kind != Kind::Switch => format!(" [default: {default}]"),
+        _ => String::new(),
+    };
+    let mut long = format!("{}{default}", setting.help);
+    if !setting.more.is_empty() {
+        long = format!("{}.\n\n{}{default}", setting.help, setting.more);
+    }
+    let arg = Arg::new(setting.key)
+        .help(format!("{}{default}", setting.help))
+        .long_help(format!("{long} [env: {}]", setting.env()))
+        .help_heading(setting.group)
+        .global(setting.scope == Scope::Global);
+    match setting.kind {
+        Kind::Switch => arg
+            .long(format!("no-{}", setting.name()))
+            .action(ArgAction::SetTrue),
+        kind => {
+            let arg = arg
+                .long(setting.name())
+                .value_name(kind.placeholder())
+                .value_parser(parser(kind))
+                .allow_negative_numbers(matches!(kind, Kind::Count(..) | Kind::Number(..)));
+            if setting.key == "run.max-concurrent" {
+                arg.short('c')
+            } else {
+                arg
+            }
+        }
+    }
+}
+
+/// Returns the parser of a kind for other flags than those of settings.
+pub(crate) fn parser(kind: Kind) -> ValueParser {
+    match kind {
+        Kind::Choice(words) => {
+            ValueParser::new(PossibleValuesParser::new(words.iter().copied()).map(Value::Text))
+        }
+        _ => ValueParser::new(move |text: &str| {
+            kind.parse(text)
+                .map_err(|allowed| format!("it must be {allowed}"))
+        }),
+    }
+}

@@ -1,0 +1,12 @@
+//! The command line.
+
+mod bench;
+mod flags;
+mod root;
+mod run;
+mod sim;
+
+pub(crate) use bench::BenchArgs;
+pub(crate) use root::{Cli, Command, ConfigCommand};
+pub(crate) use run::RunArgs;
+pub(crate) use sim::SimArgs;

@@ -1,0 +1,19 @@
+//! Inputs: JSON Lines, a JSON array, CSV or plain lines, read lazily into tasks.
+
+mod array;
+mod feed;
+mod format;
+mod ids;
+mod lines;
+mod prompt;
+mod reader;
+mod record;
+mod scan;
+
+pub(crate) use feed::{Feed, Task, Tasks};
+pub(crate) use format::Format;
+pub(crate) use ids::{Fingerprint, Fingerprints, SeenIds};
+pub(crate) use prompt::{Prompt, PromptSource};
+pub(crate) use reader::Source;
+pub(crate) use record::{Id, RecordError};
+pub(crate) use scan::{Scan, ScanOptions, key, repeated};

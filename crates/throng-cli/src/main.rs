@@ -1,0 +1,24 @@
+//! The program `throng`.
+#![forbid(unsafe_code)]
+
+mod app;
+mod args;
+mod bench;
+mod codegen;
+mod error;
+mod exit;
+mod input;
+mod logging;
+mod output;
+mod provider;
+mod run;
+mod settings;
+mod signals;
+mod sim;
+mod suggest;
+mod template;
+mod ui;
+
+fn main() -> std::process::ExitCode {
+    app::main()
+}

@@ -1,0 +1,169 @@
+//! The result line: what stands in the output for one input. Fields are added and never changed within a version.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use throng_core::{Classify, Outcome, TimeoutKind, Usage};
+use throng_exec::{Finished, Timing};
+use throng_llm::{Completion, LlmError};
+
+use crate::input::{Id, Task};
+use crate::provider;
+
+/// The version of the result lines.
+pub(crate) const VERSION: u32 = 1;
+
+/// One line of the output.
+#[derive(Debug, Serialize)]
+pub(crate) struct ResultLine<'a> {
+    v: u32,
+    id: &'a Id,
+    outcome: &'static str,
+    text: Option<&'a str>,
+    attempts: u32,
+    usage: Usage,
+    timing: TimingLine,
+    error: Option<ErrorLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finish: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Value>,
+}
+
+/// Where the time of a job went, in milliseconds.
+#[derive(Debug, Serialize)]
+pub(crate) struct TimingLine {
+    queued_ms: f64,
+    throttled_ms: f64,
+    backoff_ms: f64,
+    running_ms: f64,
+    first_token_ms: Option<f64>,
+}
+
+/// Why a job did not succeed.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorLine {
+    class: &'static str,
+    kind: String,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
+}
+
+/// A job of this program that has ended.
+pub(crate) type FinishedTask = Finished<Task, Completion, LlmError>;
+
+impl<'a> ResultLine<'a> {
+    /// Makes the line of a job that has ended.
+    pub(crate) fn new(finished: &'a FinishedTask) -> Self {
+        let answer = finished.outcome.as_success();
+        let not_empty = |text: &'a String| (!text.is_empty()).then_some(text.as_str());
+        Self {
+            v: VERSION,
+            id: &finished.input.id,
+            outcome: finished.outcome.kind().as_str(),
+            text: answer.map(|answer| answer.text.as_str()),
+            attempts: finished.attempts,
+            usage: finished.usage,
+            timing: TimingLine::new(&finished.timing),
+            error: ErrorLine::of(&finished.outcome, finished.errors.last()),
+            model: answer.and_then(|answer| answer.model.as_deref()),
+            finish: answer
+                .and_then(|answer| answer.finish.as_ref())
+                .map(|finish| finish.as_str()),
+            refusal: answer.and_then(|answer| not_empty(&answer.refusal)),
+            reasoning: answer.and_then(|answer| not_empty(&answer.reasoning)),
+            tool_calls: answer
+                .map(|answer| answer.tool_calls.iter().map(tool_call).collect())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl TimingLine {
+    fn new(timing: &Timing) -> Self {
+        Self {
+            queued_ms: ms(timing.queued),
+            throttled_ms: ms(timing.throttled),
+            backoff_ms: ms(timing.backoff),
+            running_ms: ms(timing.running),
+            first_token_ms: timing.first_output.map(ms),
+        }
+    }
+}
+
+impl ErrorLine {
+    fn of(outcome: &Outcome<Completion, LlmError>, earlier: Option<&LlmError>) -> Option<Self> {
+        let plain = |class, kind: &str, message: &str| {
+            let message = match earlier {
+                Some(error) => format!("{message}; the attempt before it: {}", provider::chain(error)),
+                None => message.to_owned(),
+            };
+            Some(Self {
+                class,
+                kind: kind.to_owned(),
+                message,
+                status: None,
+                code: None,
+                request_id: None,
+                hint: None,
+            })
+        };
+        match outcome {
+            Outcome::Succeeded(_) => None,
+            Outcome::Failed(error) => Some(Self {
+                class: error.classify().as_str(),
+                kind: provider::kind_name(error.kind()),
+                message: provider::chain(error),
+                status: error.status(),
+                code: error.code().map(str::to_owned),
+                request_id: error.request_id().map(str::to_owned),
+                hint: provider::hint(error.kind()),
+            }),
+            Outcome::TimedOut(TimeoutKind::Deadline) => plain(
+                "timeout",
+                "run_deadline",
+                "the deadline of the run passed during an attempt",
+            ),
+            Outcome::TimedOut(_) => plain(
+                "timeout",
+                "attempt_timeout",
+                "the last attempt took longer than --timeout",
+            ),
+            Outcome::Cancelled => plain(
+                "cancelled",
+                "cancelled",
+                "the run was stopped before the job ended",
+            ),
+            Outcome::Panicked(message) => plain("permanent", "panic", message),
+            Outcome::Skipped => plain(
+                "skipped",
+                "run_deadline",
+                "the deadline of the run passed before the job began",
+            ),
+            other => plain("skipped", other.kind().as_str(), "the job was not run"),
+        }
+    }
+}
+
+/// Returns a time in milliseconds, to the microsecond.
+pub(crate) fn ms(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
+}
+
+fn tool_call(call: &throng_llm::ToolCall) -> Value {
+    json!({"id": call.id, "name": call.name, "arguments": call.arguments})
+}

@@ -1,0 +1,287 @@
+//! Prepares a run: provider, inputs, output; everything that can be wrong is found before anything is sent.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::call::Shape;
+use super::drive::{Campaign, drive, runtime};
+use super::intake::{Counts, Intake, Mode};
+use super::limits::Limits;
+use crate::app::{Context, print};
+use crate::args::RunArgs;
+use crate::error::CliError;
+use crate::exit::ExitStatus;
+use crate::input::{Feed, Fingerprints, PromptSource, Scan, ScanOptions, SeenIds, Source};
+use crate::output::{Existing, OnExisting, Opened, Sink};
+use crate::provider::Provider;
+use crate::settings::{Origin, Settings};
+use crate::template::Template;
+use crate::ui::OutputMode;
+
+/// Runs a campaign.
+///
+/// # Errors
+///
+/// If something is wrong with the configuration, the inputs, the output or the provider. Jobs that fail are no
+/// error; they show in the exit status.
+pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliError> {
+    let Context { ui, layers, settings } = context;
+    let provider = Provider::choose(settings, layers)?;
+    let limits = Limits::of(settings);
+    let shape = Shape {
+        model: provider.model().to_owned(),
+        system: settings.text("run.system").map(str::to_owned),
+        temperature: settings.number("run.temperature"),
+        max_output_tokens: settings
+            .count("run.max-output-tokens")
+            .and_then(|n| u32::try_from(n).ok()),
+    };
+    let prints = Fingerprints::default();
+    let feed = Feed {
+        sources: args.inputs.iter().map(|input| Source::named(input)).collect(),
+        format: args.input_format,
+        prompts: prompt_source(settings)?,
+        fingerprints: prints.clone(),
+    };
+    for source in &feed.sources {
+        source.look()?;
+    }
+    if feed
+        .sources
+        .iter()
+        .filter(|source| **source == Source::Stdin)
+        .count()
+        > 1
+    {
+        return Err(CliError::usage("standard input is named twice").hint("name `-` once"));
+    }
+    let on_existing = match (args.resume, args.overwrite) {
+        (true, _) => OnExisting::Resume,
+        (_, true) => OnExisting::Overwrite,
+        _ => OnExisting::Refuse,
+    };
+    if args.dry_run {
+        return dry_run(context, args, &feed, &shape);
+    }
+    refuse_same_file(&feed, args.out.as_deref())?;
+    let mut opened = None;
+    if on_existing == OnExisting::Resume {
+        opened = Some(Sink::open(args.out.as_deref(), on_existing, &prints)?);
+    } else if let Some(path) = args.out.as_deref().filter(|_| on_existing == OnExisting::Refuse) {
+        Sink::refuse_results(path)?;
+    }
+    let existing = opened.as_ref().map(|opened| &opened.existing);
+    let scanned = if feed.is_rereadable() {
+        Some(Scan::read(
+            &feed,
+            &scan_options(args, &shape, existing, &Existing::default()),
+        )?)
+    } else {
+        None
+    };
+    if scanned.as_ref().is_some_and(|scan| scan.records == 0) {
+        return Err(nothing_selected(args));
+    }
+    let Opened { mut sink, existing } = match opened {
+        Some(opened) => opened,
+        None => Sink::open(args.out.as_deref(), on_existing, &prints)?,
+    };
+    if on_existing == OnExisting::Resume {
+        let none = HashSet::new();
+        sink.compact(
+            &existing,
+            &prints,
+            scanned.as_ref().map_or(&none, |scan| &scan.again),
+        )?;
+    }
+    if let Some(notice) = provider.notice() {
+        ui.notice(notice);
+    }
+    ui.release();
+    if existing.torn > 0 {
+        ui.note(&format!(
+            "dropped a torn line of {} bytes from the end of {}",
+            existing.torn,
+            sink.name()
+        ));
+    }
+    let total = scanned.as_ref().map(|scan| scan.records - scan.done);
+    let existing = Arc::new(existing);
+    let counts = Arc::new(Counts::default());
+    let summary_file = args.summary.as_deref().map(create_summary).transpose()?;
+    let (mode, scan) = match scanned {
+        Some(mut scan) => {
+            for line in &scan.named {
+                ui.warn(&format!("left out: {line}"));
+            }
+            (Mode::Scanned(std::mem::take(&mut scan.repeated)), Some(scan))
+        }
+        None => (Mode::Live(SeenIds::default()), None),
+    };
+    let intake = Intake {
+        tasks: feed.tasks()?,
+        feed,
+        mode,
+        skip_invalid: args.skip_invalid,
+        limit: args.limit.unwrap_or(u64::MAX),
+        existing: Arc::clone(&existing),
+        counts: Arc::clone(&counts),
+        ui: Arc::clone(ui),
+    };
+    let campaign = Campaign {
+        ui: Arc::clone(ui),
+        provider,
+        limits,
+        shape,
+        intake,
+        counts,
+        scan,
+        total,
+        existing,
+        prints,
+        sink,
+        summary_file,
+        compare: args.compare_sequential.map(|n| u64::from(n.get())),
+        progress: settings.switch("progress"),
+    };
+    runtime()?.block_on(drive(campaign))
+}
+
+/// Decides where prompts are. Of a field and a template the one that a higher layer sets wins.
+fn prompt_source(settings: &Settings) -> Result<PromptSource, CliError> {
+    let rank = |origin: &Origin| match origin {
+        Origin::Default => 0,
+        Origin::User(..) => 1,
+        Origin::Project(..) | Origin::Config(..) => 2,
+        Origin::Env(_) => 3,
+        Origin::Flag(_) => 4,
+    };
+    let ranked = |key| settings.get(key).map(|(_, origin)| rank(origin));
+    let (field, template) = (ranked("run.prompt-field"), ranked("run.template"));
+    if field.is_some() && field == template {
+        return Err(CliError::usage("--prompt-field and --template say two things").hint("keep one of them"));
+    }
+    if let Some(text) = settings.text("run.template").filter(|_| template > field) {
+        return Template::parse(text)
+            .map(PromptSource::Template)
+            .map_err(|error| {
+                CliError::usage(format!("the template {text:?} makes no sense"))
+                    .cause(&error)
+                    .hint(
+                        "write a field as {question}, a nested one as {a.b}, and single braces as {{ and }}",
+                    )
+            });
+    }
+    Ok(match settings.text("run.prompt-field") {
+        Some(name) => PromptSource::Field(name.to_owned()),
+        None => PromptSource::Usual,
+    })
+}
+
+fn scan_options<'a>(
+    args: &RunArgs,
+    shape: &'a Shape,
+    existing: Option<&'a Existing>,
+    none: &'a Existing,
+) -> ScanOptions<'a> {
+    ScanOptions {
+        skip_invalid: args.skip_invalid,
+        limit: args.limit,
+        system: shape.system.as_deref(),
+        existing: existing.unwrap_or(none),
+    }
+}
+
+fn nothing_selected(args: &RunArgs) -> CliError {
+    let error = CliError::new(ExitStatus::NothingSelected, "the input selects nothing to do");
+    if args.limit == Some(0) {
+        error.hint("--limit 0 takes no records")
+    } else {
+        error.hint("it has no records")
+    }
+}
+
+/// Refuses to write results into an input.
+fn refuse_same_file(feed: &Feed, out: Option<&Path>) -> Result<(), CliError> {
+    let Some(Ok(out)) = out.map(Path::canonicalize) else {
+        return Ok(());
+    };
+    for source in &feed.sources {
+        if let Source::File(path) = source
+            && path.is_file()
+            && path.canonicalize().is_ok_and(|path| path == out)
+        {
+            return Err(
+                CliError::usage(format!("{} is input and output at once", path.display()))
+                    .hint("name another file with --out"),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn create_summary(path: &Path) -> Result<(File, std::path::PathBuf), CliError> {
+    let file = File::create(path).map_err(|error| {
+        CliError::usage(format!("cannot create the summary {}", path.display()))
+            .cause(&error)
+            .hint("choose a file that you may write to")
+    })?;
+    Ok((file, path.to_owned()))
+}
+
+/// Shows what a run would send.
+fn dry_run(context: &Context, args: &RunArgs, feed: &Feed, shape: &Shape) -> Result<ExitStatus, CliError> {
+    const PREVIEW: usize = 100;
+    let existing = match args.out.as_deref().filter(|_| args.resume) {
+        Some(path) => Sink::look_at(path, &feed.fingerprints)?,
+        None => Existing::default(),
+    };
+    let scan = Scan::read(
+        feed,
+        &scan_options(args, shape, Some(&existing), &Existing::default()),
+    )?;
+    context.ui.release();
+    for line in &scan.named {
+        context.ui.warn(&format!("left out: {line}"));
+    }
+    let to_send = scan.records - scan.done;
+    if context.ui.mode() == OutputMode::Human {
+        let mut text = format!(
+            "{to_send} prompts would be sent, about {} input tokens\n",
+            scan.tokens
+        );
+        if scan.done > 0 {
+            text.push_str(&format!("{} are done already\n", scan.done));
+        }
+        if scan.invalid > 0 {
+            text.push_str(&format!("{} wrong records are left out\n", scan.invalid));
+        }
+        text.push_str(&format!("model {}\n", shape.model));
+        for (id, prompt) in &scan.samples {
+            text.push_str(&format!("  {id}: {}\n", prompt.preview(PREVIEW)));
+        }
+        return print(&text);
+    }
+    let samples: Vec<_> = scan
+        .samples
+        .iter()
+        .map(|(id, prompt)| json!({"id": id, "prompt": prompt.preview(PREVIEW)}))
+        .collect();
+    print(&format!(
+        "{}\n",
+        json!({
+            "v": 1,
+            "event": "dry_run",
+            "to_send": to_send,
+            "already_done": scan.done,
+            "invalid": scan.invalid,
+            "estimated_input_tokens": scan.tokens,
+            "model": shape.model,
+            "samples": samples,
+        })
+    ))
+}

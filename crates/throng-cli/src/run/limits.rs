@@ -1,0 +1,106 @@
+//! The limits of a run, from the settings to an executor.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use throng_exec::{Executor, Rates, RetryPolicy};
+
+use crate::error::CliError;
+use crate::settings::Settings;
+
+/// The limits of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// Most calls at a time.
+    pub(crate) max_concurrent: NonZeroUsize,
+    /// Most further attempts of a job.
+    pub(crate) retries: u32,
+    /// For each attempt.
+    pub(crate) timeout: Option<Duration>,
+    /// For the whole run.
+    pub(crate) deadline: Option<Duration>,
+    /// Of all randomness.
+    pub(crate) seed: u64,
+    backoff_base: Duration,
+    backoff_cap: Duration,
+    rpm: Option<NonZeroU32>,
+    itpm: Option<NonZeroU32>,
+    otpm: Option<NonZeroU32>,
+}
+
+impl Limits {
+    /// Reads the limits. Without a seed a new one is taken.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let count = |key| settings.count(key).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        let rate = |key| count(key).and_then(NonZeroU32::new);
+        let max_concurrent = count("run.max-concurrent").and_then(|n| NonZeroUsize::new(n as usize));
+        Self {
+            max_concurrent: max_concurrent.unwrap_or(NonZeroUsize::MIN),
+            retries: count("run.retries").unwrap_or(0),
+            timeout: settings.duration("run.timeout"),
+            deadline: settings.duration("run.deadline"),
+            seed: settings
+                .count("run.seed")
+                .unwrap_or_else(|| fastrand::u64(0..1 << 53)),
+            backoff_base: settings
+                .duration("run.backoff-base")
+                .unwrap_or(Duration::from_millis(500)),
+            backoff_cap: settings
+                .duration("run.backoff-cap")
+                .unwrap_or(Duration::from_secs(30)),
+            rpm: rate("run.rpm"),
+            itpm: rate("run.itpm"),
+            otpm: rate("run.otpm"),
+        }
+    }
+
+    /// Returns the same limits for so many jobs at a time, without a deadline.
+    pub(crate) fn at_a_time(&self, max_concurrent: NonZeroUsize) -> Self {
+        Self {
+            max_concurrent,
+            deadline: None,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the most attempts that a job has.
+    pub(crate) const fn attempts(&self) -> NonZeroU32 {
+        NonZeroU32::MIN.saturating_add(self.retries)
+    }
+
+    /// Makes the executor.
+    ///
+    /// # Errors
+    ///
+    /// If the limits contradict each other.
+    pub(crate) fn executor(&self) -> Result<Executor, CliError> {
+        let mut rates = Rates::new();
+        if let Some(rpm) = self.rpm {
+            rates = rates.requests_per_minute(rpm);
+        }
+        if let Some(itpm) = self.itpm {
+            rates = rates.input_tokens_per_minute(itpm);
+        }
+        if let Some(otpm) = self.otpm {
+            rates = rates.output_tokens_per_minute(otpm);
+        }
+        let retry = RetryPolicy::exponential(self.attempts())
+            .base(self.backoff_base)
+            .factor(2.0)
+            .cap(self.backoff_cap);
+        let mut builder = Executor::builder()
+            .max_concurrent(self.max_concurrent)
+            .retry(retry)
+            .rates(rates)
+            .seed(self.seed);
+        if let Some(timeout) = self.timeout {
+            builder = builder.attempt_timeout(timeout);
+        }
+        if let Some(deadline) = self.deadline {
+            builder = builder.deadline(deadline);
+        }
+        builder
+            .build()
+            .map_err(|error| CliError::usage("the limits make no sense").cause(&error))
+    }
+}

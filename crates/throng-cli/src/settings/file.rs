@@ -1,0 +1,231 @@
+//! Reads a configuration file. A key that nobody knows is a warning with the nearest name; a value of the wrong
+//! type is an error that shows its place.
+
+use std::fs;
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::kind::Value;
+use super::table::{SETTINGS, Setting};
+use crate::error::CliError;
+use crate::suggest;
+
+/// A configuration file larger than this is refused.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What a configuration file sets.
+#[derive(Debug, Default)]
+pub(crate) struct ConfigFile {
+    /// Each setting, in the order of the file.
+    pub(crate) entries: Vec<Entry>,
+    /// Names of the profiles that the file defines.
+    pub(crate) profiles: Vec<String>,
+    /// What is odd but no error.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// One setting in a configuration file.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The profile that it belongs to, if any.
+    pub(crate) profile: Option<String>,
+    /// Which setting.
+    pub(crate) setting: &'static Setting,
+    /// Its value.
+    pub(crate) value: Value,
+    /// Its line, from 1.
+    pub(crate) line: usize,
+}
+
+impl ConfigFile {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is not TOML, or holds a value that its setting does not allow.
+    pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
+        let unreadable = |error: std::io::Error| {
+            CliError::usage(format!("cannot read the configuration file {}", path.display())).cause(&error)
+        };
+        let mut text = String::new();
+        let file = fs::File::open(path).map_err(unreadable)?;
+        file.take(MAX_BYTES + 1)
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(CliError::usage(format!(
+                "the configuration file {} is over 1 MiB",
+                path.display()
+            )));
+        }
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let reader = Reader {
+            path,
+            text,
+            file: Self::default(),
+        };
+        reader.read()
+    }
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    file: ConfigFile,
+}
+
+impl Reader<'_> {
+    fn read(mut self) -> Result<ConfigFile, CliError> {
+        let document = DeTable::parse(self.text).map_err(|error| {
+            let at = error.span().unwrap_or(0..0);
+            CliError::usage(format!(
+                "{} is not valid TOML: {}",
+                self.place(at.start),
+                error.message()
+            ))
+            .excerpt(self.excerpt(&at))
+            .hint("text needs quotes: model = \"name\"")
+        })?;
+        self.table("", None, document.get_ref())?;
+        Ok(self.file)
+    }
+
+    fn table(&mut self, prefix: &str, profile: Option<&str>, table: &DeTable<'_>) -> Result<(), CliError> {
+        for (name, value) in table {
+            let key = if prefix.is_empty() {
+                name.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", name.get_ref())
+            };
+            match value.get_ref() {
+                DeValue::Table(inner) if key == "run" => self.table("run", profile, inner)?,
+                DeValue::Table(profiles) if key == "profile" && profile.is_none() => {
+                    self.profiles(profiles)?;
+                }
+                _ => self.entry(&key, profile, name, value)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn profiles(&mut self, profiles: &DeTable<'_>) -> Result<(), CliError> {
+        for (name, value) in profiles {
+            let DeValue::Table(inner) = value.get_ref() else {
+                return Err(self.refuse(&value.span(), &format!("profile.{}", name.get_ref()), "a table"));
+            };
+            self.file.profiles.push(name.get_ref().to_string());
+            self.table("run", Some(name.get_ref()), inner)?;
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        key: &str,
+        profile: Option<&str>,
+        name: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<(), CliError> {
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
+            if key == "run" || key == "profile" {
+                return Err(self.refuse(&value.span(), key, "a table"));
+            }
+            let warning = self.unknown(key, profile, name.span().start);
+            self.file.warnings.push(warning);
+            return Ok(());
+        };
+        let mut parsed = setting
+            .kind
+            .read_toml(value.get_ref())
+            .map_err(|allowed| self.refuse(&value.span(), key, &allowed))?;
+        if let Value::Path(path) = &mut parsed
+            && let Some(folder) = self.path.parent()
+        {
+            *path = folder.join(&*path);
+        }
+        self.file.entries.push(Entry {
+            profile: profile.map(str::to_owned),
+            setting,
+            value: parsed,
+            line: self.position(name.span().start).0,
+        });
+        Ok(())
+    }
+
+    fn unknown(&self, key: &str, profile: Option<&str>, at: usize) -> String {
+        let place = self.place(at);
+        let last = key.rsplit('.').next().unwrap_or(key);
+        if matches!(last, "api-key" | "api_key" | "key" | "token") {
+            return format!(
+                "{place}: `{last}` is ignored: a key does not belong into a configuration file; \
+                 name its variable with `api-key-env` or its file with `api-key-file`"
+            );
+        }
+        let shown = |setting: &Setting| match profile {
+            Some(profile) => format!("profile.{profile}.{}", setting.name()),
+            None => setting.key.to_owned(),
+        };
+        let candidates = SETTINGS
+            .iter()
+            .filter(|setting| profile.is_none() || setting.key.starts_with("run."));
+        let nearest = suggest::nearest(last, candidates.map(|setting| (setting.name(), setting)));
+        match nearest {
+            Some(setting) => {
+                format!(
+                    "{place}: unknown setting `{}` is ignored; did you mean `{}`?",
+                    key,
+                    shown(setting)
+                )
+            }
+            None => format!(
+                "{place}: unknown setting `{key}` is ignored; `throng config show` lists the settings"
+            ),
+        }
+    }
+
+    fn refuse(&self, span: &Range<usize>, key: &str, allowed: &str) -> CliError {
+        let found = self.text.get(span.clone()).unwrap_or_default();
+        let found: String = found
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(60)
+            .collect();
+        CliError::usage(format!("{}: `{key}` must be {allowed}, but is {found}", self.place(span.start)))
+            .excerpt(self.excerpt(span))
+            .hint("`throng config show` lists every setting with its value; the reference page is docs/reference/config.md")
+    }
+
+    fn place(&self, at: usize) -> String {
+        let (line, column) = self.position(at);
+        format!("{}:{line}:{column}", self.path.display())
+    }
+
+    fn position(&self, at: usize) -> (usize, usize) {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        (line, column)
+    }
+
+    /// Shows the line of a span with carets under it.
+    fn excerpt(&self, span: &Range<usize>) -> String {
+        let (line, column) = self.position(span.start);
+        let source = self.text.lines().nth(line - 1).unwrap_or_default();
+        let width = self
+            .text
+            .get(span.clone())
+            .and_then(|text| text.lines().next())
+            .map_or(1, |t| t.chars().count());
+        let number = line.to_string();
+        let gap = " ".repeat(number.len());
+        let carets = "^".repeat(width.max(1));
+        let indent = " ".repeat(column - 1);
+        format!("{gap} |\n{number} | {source}\n{gap} | {indent}{carets}\n")
+    }
+}

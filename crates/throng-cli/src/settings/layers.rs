@@ -1,0 +1,313 @@
+//! The layers that settings come from, and which wins: flag > environment > `--config` or project file > the
+//! user's file > default. A profile beats the plain settings of every file.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::file::ConfigFile;
+use super::kind::Value;
+use super::table::{SETTINGS, Setting};
+use crate::error::CliError;
+use crate::suggest;
+
+/// The name of the project's configuration file.
+pub(crate) const PROJECT_FILE: &str = "throng.toml";
+
+/// Variables that start with `THRONG_` and are not the variable of a setting.
+pub(crate) const OTHER_VARIABLES: [(&str, &str); 3] = [
+    (
+        "THRONG_API_KEY",
+        "Key of the provider. Wins over `OPENAI_API_KEY`.",
+    ),
+    (
+        "THRONG_CONFIG",
+        "Configuration file to read in place of the project's, as `--config`.",
+    ),
+    ("THRONG_PROFILE", "Profile to use, as `--profile`."),
+];
+
+/// Where settings may come from, besides flags.
+#[derive(Debug, Default)]
+pub(crate) struct Layers {
+    /// The environment.
+    pub(crate) env: HashMap<OsString, OsString>,
+    /// The folder from which `throng.toml` is searched upward.
+    pub(crate) folder: PathBuf,
+    /// The user's own file; it need not exist.
+    pub(crate) user_file: Option<PathBuf>,
+    /// `--config`.
+    pub(crate) config: Option<PathBuf>,
+    /// `--no-config`.
+    pub(crate) no_config: bool,
+    /// `--profile`.
+    pub(crate) profile: Option<String>,
+}
+
+/// What set a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Nothing: the built-in default, or unset.
+    Default,
+    /// The user's file.
+    User(PathBuf, usize, Option<String>),
+    /// The project's file, found above the current folder.
+    Project(PathBuf, usize, Option<String>),
+    /// The file that `--config` names.
+    Config(PathBuf, usize, Option<String>),
+    /// A variable of the environment.
+    Env(String),
+    /// A flag.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (layer, path, line, profile) = match self {
+            Self::Default => return f.pad("default"),
+            Self::Env(name) => return write!(f, "environment {name}"),
+            Self::Flag(name) => return write!(f, "flag {name}"),
+            Self::User(path, line, profile) => ("user", path, line, profile),
+            Self::Project(path, line, profile) => ("project", path, line, profile),
+            Self::Config(path, line, profile) => ("--config", path, line, profile),
+        };
+        write!(f, "{layer} {}:{line}", path.display())?;
+        match profile {
+            Some(profile) => write!(f, " (profile {profile})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Every setting with its value and what set it.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    values: HashMap<&'static str, (Value, Origin)>,
+    /// What is odd in the layers but no error.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Layers {
+    /// Returns the layers of this process.
+    pub(crate) fn of_process() -> Self {
+        use etcetera::BaseStrategy as _;
+        let user_file = etcetera::choose_base_strategy()
+            .ok()
+            .map(|base| base.config_dir().join("throng").join("config.toml"));
+        Self {
+            env: std::env::vars_os().collect(),
+            folder: std::env::current_dir().unwrap_or_default(),
+            user_file,
+            ..Self::default()
+        }
+    }
+
+    /// Returns a variable of the environment; an empty one counts as absent.
+    ///
+    /// # Errors
+    ///
+    /// If the variable is not UTF-8.
+    pub(crate) fn variable(&self, name: &str) -> Result<Option<&str>, CliError> {
+        match self.env.get(std::ffi::OsStr::new(name)) {
+            None => Ok(None),
+            Some(value) if value.is_empty() => Ok(None),
+            Some(value) => match value.to_str() {
+                Some(text) => Ok(Some(text)),
+                None => Err(CliError::usage(format!(
+                    "the environment variable {name} is not valid UTF-8"
+                ))),
+            },
+        }
+    }
+
+    /// Reads every layer and decides each setting.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read or a value is not allowed.
+    pub(crate) fn resolve(&self, flags: Vec<(&'static Setting, Value)>) -> Result<Settings, CliError> {
+        let mut settings = Settings {
+            values: HashMap::new(),
+            warnings: Vec::new(),
+        };
+        for setting in SETTINGS {
+            if let Some(Ok(value)) = setting.default.map(|default| setting.kind.parse(default)) {
+                settings.values.insert(setting.key, (value, Origin::Default));
+            }
+        }
+        self.read_files(&mut settings)?;
+        self.read_environment(&mut settings)?;
+        for (setting, value) in flags {
+            settings
+                .values
+                .insert(setting.key, (value, Origin::Flag(setting.flag())));
+        }
+        Ok(settings)
+    }
+
+    fn read_files(&self, settings: &mut Settings) -> Result<(), CliError> {
+        if self.no_config {
+            return Ok(());
+        }
+        type MakeOrigin = fn(PathBuf, usize, Option<String>) -> Origin;
+        let mut files: Vec<(PathBuf, ConfigFile, MakeOrigin)> = Vec::new();
+        if let Some(path) = self.user_file.as_ref().filter(|path| path.is_file()) {
+            files.push((path.clone(), ConfigFile::read(path)?, Origin::User));
+        }
+        let named = match &self.config {
+            Some(path) => Some(path.clone()),
+            None => self.variable("THRONG_CONFIG")?.map(PathBuf::from),
+        };
+        if let Some(path) = named {
+            let file = ConfigFile::read(&path)?;
+            files.push((path, file, Origin::Config));
+        } else if let Some(path) = find_upward(&self.folder, PROJECT_FILE) {
+            let file = ConfigFile::read(&path)?;
+            files.push((path, file, Origin::Project));
+        }
+        let profile = match &self.profile {
+            Some(name) => Some(name.as_str()),
+            None => self.variable("THRONG_PROFILE")?,
+        };
+        if let Some(name) = profile {
+            check_profile(name, files.iter().flat_map(|(_, file, _)| &file.profiles))?;
+        }
+        for layer in [None, profile] {
+            for (path, file, origin) in &files {
+                for entry in file
+                    .entries
+                    .iter()
+                    .filter(|entry| entry.profile.as_deref() == layer)
+                {
+                    let origin = origin(path.clone(), entry.line, entry.profile.clone());
+                    settings
+                        .values
+                        .insert(entry.setting.key, (entry.value.clone(), origin));
+                }
+            }
+        }
+        settings
+            .warnings
+            .extend(files.into_iter().flat_map(|(_, file, _)| file.warnings));
+        Ok(())
+    }
+
+    fn read_environment(&self, settings: &mut Settings) -> Result<(), CliError> {
+        for setting in SETTINGS {
+            let name = setting.env();
+            if let Some(text) = self.variable(&name)? {
+                let value = setting.kind.parse(text).map_err(|allowed| {
+                    CliError::usage(format!(
+                        "the environment variable {name} must be {allowed}, but is {text:?}"
+                    ))
+                    .hint(format!(
+                        "unset {name} to use the configuration file or the default"
+                    ))
+                })?;
+                settings.values.insert(setting.key, (value, Origin::Env(name)));
+            }
+        }
+        let mut names: Vec<String> = SETTINGS.iter().map(Setting::env).collect();
+        names.extend(OTHER_VARIABLES.iter().map(|(name, _)| (*name).to_owned()));
+        let mut unknown: Vec<&str> = self
+            .env
+            .keys()
+            .filter_map(|name| name.to_str())
+            .filter(|name| name.starts_with("THRONG_") && !names.iter().any(|known| known == name))
+            .collect();
+        unknown.sort_unstable();
+        for name in unknown {
+            // Only near misses are reported: other programs of a user may have `THRONG_` variables of their own.
+            if let Some(nearest) = suggest::nearest(name, names.iter().map(|known| (known.as_str(), known))) {
+                settings.warnings.push(format!(
+                    "unknown environment variable {name} is ignored; did you mean {nearest}?"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Settings {
+    /// Returns a setting's value and what set it.
+    pub(crate) fn get(&self, key: &str) -> Option<(&Value, &Origin)> {
+        debug_assert!(
+            SETTINGS.iter().any(|setting| setting.key == key),
+            "{key} is no setting"
+        );
+        self.values.get(key).map(|(value, origin)| (value, origin))
+    }
+
+    /// Returns a whole number.
+    pub(crate) fn count(&self, key: &str) -> Option<u64> {
+        match self.get(key) {
+            Some((Value::Count(n), _)) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// Returns a number.
+    pub(crate) fn number(&self, key: &str) -> Option<f64> {
+        match self.get(key) {
+            Some((Value::Number(n), _)) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// Returns a length of time.
+    pub(crate) fn duration(&self, key: &str) -> Option<Duration> {
+        match self.get(key) {
+            Some((Value::Duration(time), _)) => Some(*time),
+            _ => None,
+        }
+    }
+
+    /// Returns a text.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        match self.get(key) {
+            Some((Value::Text(text), _)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns a path.
+    pub(crate) fn path(&self, key: &str) -> Option<&Path> {
+        match self.get(key) {
+            Some((Value::Path(path), _)) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Returns a switch; one that nothing sets is off.
+    pub(crate) fn switch(&self, key: &str) -> bool {
+        matches!(self.get(key), Some((Value::Switch(true), _)))
+    }
+}
+
+fn check_profile<'a>(name: &str, defined: impl Iterator<Item = &'a String>) -> Result<(), CliError> {
+    let mut defined: Vec<&str> = defined.map(String::as_str).collect();
+    defined.sort_unstable();
+    defined.dedup();
+    if defined.contains(&name) {
+        return Ok(());
+    }
+    let error = CliError::usage(format!("no configuration file defines the profile {name:?}"));
+    Err(
+        match suggest::nearest(name, defined.iter().map(|known| (*known, *known))) {
+            Some(nearest) => error.hint(format!("did you mean {nearest:?}?")),
+            None if defined.is_empty() => {
+                error.hint(format!("add a table [profile.{name}] to {PROJECT_FILE}"))
+            }
+            None => error.hint(format!("the profiles are {}", defined.join(", "))),
+        },
+    )
+}
+
+fn find_upward(folder: &Path, name: &str) -> Option<PathBuf> {
+    folder
+        .ancestors()
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+}

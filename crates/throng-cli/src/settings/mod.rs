@@ -1,0 +1,12 @@
+//! Settings: what they are, where their values come from, and which layer wins.
+
+mod file;
+mod kind;
+mod layers;
+mod show;
+mod table;
+
+pub(crate) use kind::{Kind, Value};
+pub(crate) use layers::{Layers, OTHER_VARIABLES, Origin, Settings};
+pub(crate) use show::{Form, show};
+pub(crate) use table::{SETTINGS, Scope, Setting};

@@ -1,0 +1,113 @@
+//! Ctrl-C and SIGTERM: the first lets running jobs end, the second stops them, the third leaves at once.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use throng_exec::RunHandle;
+
+use crate::exit::ExitStatus;
+use crate::ui::Ui;
+
+/// Counts interruptions and steers the run that is going on.
+pub(crate) struct Signals {
+    count: AtomicU32,
+    run: Mutex<Option<RunHandle>>,
+    ui: Arc<Ui>,
+}
+
+impl Signals {
+    /// Begins to listen. Needs a Tokio runtime.
+    pub(crate) fn listen(ui: &Arc<Ui>) -> Arc<Self> {
+        let signals = Arc::new(Self {
+            count: AtomicU32::new(0),
+            run: Mutex::new(None),
+            ui: Arc::clone(ui),
+        });
+        let listener = Arc::clone(&signals);
+        let mut terminate = Terminate::new();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    received = tokio::signal::ctrl_c() => if received.is_err() { return },
+                    () = terminate.received() => {}
+                }
+                listener.interrupted();
+            }
+        });
+        signals
+    }
+
+    /// Sets the run that interruptions steer. A run that begins after an interruption ends at once.
+    pub(crate) fn steer(&self, run: RunHandle) {
+        match self.count.load(Ordering::SeqCst) {
+            0 => {}
+            1 => run.drain(),
+            _ => run.abort(),
+        }
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
+    }
+
+    /// Returns true if there was an interruption.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.count.load(Ordering::SeqCst) > 0
+    }
+
+    fn interrupted(&self) {
+        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(run) = run else {
+            // Nothing runs yet, so nothing is lost.
+            std::process::exit(i32::from(ExitStatus::Interrupted.code()));
+        };
+        match self.count.fetch_add(1, Ordering::SeqCst) {
+            0 => {
+                run.drain();
+                let running = run.progress().running;
+                self.ui.note(&format!(
+                    "interrupted: {running} running calls go on to their end; interrupt again to stop them"
+                ));
+            }
+            1 => {
+                run.abort();
+                self.ui.note("interrupted again: the running calls are stopped");
+            }
+            _ => std::process::exit(i32::from(ExitStatus::Interrupted.code())),
+        }
+    }
+}
+
+/// SIGTERM, where there is such a signal.
+struct Terminate {
+    #[cfg(unix)]
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl Terminate {
+    fn new() -> Self {
+        Self {
+            #[cfg(unix)]
+            signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok(),
+        }
+    }
+
+    async fn received(&mut self) {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.signal {
+            signal.recv().await;
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub(crate) async fn interruption() {
+    let mut terminate = Terminate::new();
+    tokio::select! {
+        received = tokio::signal::ctrl_c() => {
+            if received.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        () = terminate.received() => {}
+    }
+}

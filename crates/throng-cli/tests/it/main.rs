@@ -1,0 +1,13 @@
+//! Drives the built program: every input, every bad input, resuming, interruptions, configuration.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod commands;
+mod config;
+mod inputs;
+mod interrupt;
+mod output;
+mod provider;
+mod real_servers;
+mod resume;
+mod support;
