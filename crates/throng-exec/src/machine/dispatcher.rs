@@ -242,7 +242,8 @@ impl Dispatcher {
         let Phase::Running { deadline_binds } = slot.phase else {
             unreachable!("an attempt ends only while it runs");
         };
-        slot.running += now - slot.since;
+        let (key, began) = (slot.key, slot.since);
+        slot.running += now - began;
         slot.since = now;
         slot.first_output = reported.first_output.or(slot.first_output);
         if !reported.usage.is_empty() {
@@ -256,6 +257,10 @@ impl Dispatcher {
         };
         if used != slot.cost {
             self.gate.settle(now, slot.cost, used);
+        }
+        match end {
+            AttemptEnd::Failed(ErrorClass::Throttled { .. }) => self.keys.pace(key).refused(now, began),
+            _ => self.keys.pace(key).accepted(now),
         }
         let cancelled = self.mode == Mode::Cancelled;
         let class = match end {
@@ -477,6 +482,8 @@ impl Dispatcher {
             attempt,
             ends_by: if deadline_binds { deadline } else { times_out },
         };
+        let next = self.keys.pace(key).take(now);
+        self.cool(now, key, next);
         self.running += 1;
         self.stats.attempts += 1;
         self.stats.retries += u64::from(attempt.get() > 1);
@@ -492,25 +499,11 @@ impl Dispatcher {
 
     /// Decides whether a failed job gets another attempt, and after how long a wait.
     fn retry_delay(&mut self, now: Tick, index: u32, class: ErrorClass) -> Option<Duration> {
-        let policy = &self.settings.retry;
-        let slot = &mut self.slots[index as usize];
         let delay = if class.is_pushback() {
-            self.stats.pushbacks += 1;
-            slot.refusals += u32::from(class.retry_after().is_none());
-            let delay = pushback_delay(policy, slot.refusals, class.retry_after(), &mut self.rng);
-            let floor = class.retry_after().unwrap_or(delay);
-            if let Some(after) = class.retry_after() {
-                let until = now.saturating_add(nanos(after.min(policy.patience)));
-                if self.keys.cool(slot.key, now, until) {
-                    self.retries.set_blocked(slot.key, true);
-                    self.fresh.set_blocked(slot.key, true);
-                    self.timers.push(Reverse((until, Timer::Key(slot.key))));
-                }
-            }
-            slot.pushed_back += delay;
-            let patient = slot.pushed_back <= policy.patience && floor <= policy.patience;
-            (patient && policy.max_attempts.get() > 1).then_some(delay)
+            self.pushback_delay(now, index, class)
         } else {
+            let policy = &self.settings.retry;
+            let slot = &mut self.slots[index as usize];
             slot.counted += 1;
             let wanted = class.is_retryable() && (class != ErrorClass::Timeout || policy.timeouts);
             let allowed = slot.counted < policy.max_attempts.get();
@@ -518,9 +511,46 @@ impl Dispatcher {
         };
         let delay = delay.filter(|_| self.mode == Mode::Open)?;
         let ready = now.saturating_add(nanos(delay));
-        self.deadline
-            .is_none_or(|deadline| ready < deadline)
-            .then_some(delay)
+        let in_time = self.deadline.is_none_or(|deadline| ready < deadline);
+        in_time.then_some(delay)
+    }
+
+    /// Returns how long a job waits that was refused because of a limit, as far as the patience allows. What the other
+    /// side asked for is a floor, for every job of the key; a random time on top of it lets the jobs that were refused
+    /// together come back one after another. Without a floor the wait grows with each such refusal of the job.
+    fn pushback_delay(&mut self, now: Tick, index: u32, class: ErrorClass) -> Option<Duration> {
+        self.stats.pushbacks += 1;
+        let key = self.slots[index as usize].key;
+        if let Some(floor) = class.retry_after() {
+            let rest = floor
+                .min(self.settings.retry.patience)
+                .max(self.keys.pace(key).rest());
+            self.cool(now, key, now.saturating_add(nanos(rest)));
+        }
+        let policy = &self.settings.retry;
+        let slot = &mut self.slots[index as usize];
+        let delay = match class.retry_after() {
+            Some(floor) => {
+                floor.saturating_add(floor.max(Duration::from_millis(200)).mul_f64(self.rng.f64()))
+            }
+            None => {
+                slot.refusals += 1;
+                policy.ceiling(slot.refusals).mul_f64(0.5 + self.rng.f64() / 2.0)
+            }
+        };
+        let floor = class.retry_after().unwrap_or(delay);
+        slot.pushed_back = slot.pushed_back.saturating_add(delay);
+        let patient = slot.pushed_back <= policy.patience && floor <= policy.patience;
+        (patient && policy.max_attempts.get() > 1).then_some(delay)
+    }
+
+    /// Lets no attempt of the key start until then.
+    fn cool(&mut self, now: Tick, key: u32, until: Tick) {
+        if self.keys.cool(key, now, until) {
+            self.retries.set_blocked(key, true);
+            self.fresh.set_blocked(key, true);
+            self.timers.push(Reverse((until, Timer::Key(key))));
+        }
     }
 
     fn back_off(&mut self, now: Tick, index: u32, class: ErrorClass, delay: Duration) {
@@ -655,21 +685,6 @@ impl Dispatcher {
         if self.settings.record_events {
             self.events.push((now, kind));
         }
-    }
-}
-
-/// Returns how long a throttled job waits. What the other side asked for is a floor, and a random time on top of it
-/// lets the jobs that were refused together come back one after another; without a floor the wait grows with each
-/// such refusal of the job.
-fn pushback_delay(
-    policy: &RetryPolicy,
-    refusals: u32,
-    retry_after: Option<Duration>,
-    rng: &mut fastrand::Rng,
-) -> Duration {
-    match retry_after {
-        Some(floor) => floor.saturating_add(floor.max(Duration::from_secs(1)).mul_f64(rng.f64())),
-        None => policy.ceiling(refusals).mul_f64(0.5 + rng.f64() / 2.0),
     }
 }
 

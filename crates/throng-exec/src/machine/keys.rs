@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::Key;
+use crate::machine::pace::Pace;
 use crate::rate::Tick;
 
 /// All keys that matter now. Key 0 stands for the jobs without one.
@@ -25,6 +26,7 @@ struct KeyState {
     cooling_since: Option<Tick>,
     /// How long the key has been cooling in all, the present cool-down not included.
     cooled: Tick,
+    pace: Pace,
 }
 
 impl Keys {
@@ -72,6 +74,11 @@ impl Keys {
     pub(crate) fn leave(&mut self, key: u32) {
         let state = &mut self.states[key as usize];
         state.jobs -= 1;
+    }
+
+    /// The rate at which the key's attempts start.
+    pub(crate) fn pace(&mut self, key: u32) -> &mut Pace {
+        &mut self.states[key as usize].pace
     }
 
     /// Starts or lengthens a cool-down. Returns true if it ends later than before.

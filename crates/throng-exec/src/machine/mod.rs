@@ -5,6 +5,7 @@
 
 mod dispatcher;
 mod keys;
+mod pace;
 mod queue;
 mod slot;
 mod stats;

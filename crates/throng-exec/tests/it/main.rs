@@ -8,6 +8,7 @@ mod input;
 mod lifecycle;
 mod limits;
 mod outcomes;
+mod pace;
 mod random;
 mod retry;
 mod support;
