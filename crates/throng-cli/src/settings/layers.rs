@@ -144,6 +144,7 @@ impl Layers {
                 .values
                 .insert(setting.key, (value, Origin::Flag(setting.flag())));
         }
+        settings.check_trust()?;
         Ok(settings)
     }
 
@@ -231,6 +232,22 @@ impl Layers {
 }
 
 impl Settings {
+    /// Refuses a key that a project file picks which nobody named: a checkout of somebody else's must not be able to
+    /// send any variable or file of the user to the server that it names.
+    fn check_trust(&self) -> Result<(), CliError> {
+        for key in ["run.api-key-env", "run.api-key-file"] {
+            let Some((_, origin @ Origin::Project(path, ..))) = self.get(key) else {
+                continue;
+            };
+            return Err(CliError::usage(format!(
+                "{origin} sets {key}, and a project file that was found by itself may not say which key is sent"
+            ))
+            .hint("set it in your own configuration file, by its flag or by its variable")
+            .hint(format!("or, if you trust the file: --config {}", path.display())));
+        }
+        Ok(())
+    }
+
     /// Returns a setting's value and what set it.
     pub(crate) fn get(&self, key: &str) -> Option<(&Value, &Origin)> {
         debug_assert!(

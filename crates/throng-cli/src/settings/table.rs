@@ -140,7 +140,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         default: None,
         help: "Name of the environment variable that holds the key",
         more: "Without it and without --api-key-file the key is that of THRONG_API_KEY, else of OPENAI_API_KEY. \
-               There is no flag for the key itself, because other users can read command lines.",
+               There is no flag for the key itself, because other users can read command lines. A project file \
+               may set this only if --config names it.",
     },
     Setting {
         key: "run.api-key-file",
@@ -149,7 +150,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         kind: Kind::Path,
         default: None,
         help: "File that holds the key",
-        more: "Wins over every variable. White space around the key is dropped.",
+        more: "Wins over every variable. White space around the key is dropped. A project file may set this only if \
+               --config names it.",
     },
     Setting {
         key: "run.system",

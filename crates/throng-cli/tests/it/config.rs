@@ -201,3 +201,19 @@ fn keys_and_passwords_are_not_shown() {
         .prints("[redacted]@h/v1")
         .prints("from the environment variable OPENAI_API_KEY");
 }
+
+#[test]
+fn a_project_file_may_not_pick_the_key_unless_it_is_named() {
+    let home = Home::new();
+    home.questions("q.jsonl", 1);
+    for line in ["api-key-env = \"AWS_SECRET\"", "api-key-file = \"/etc/passwd\""] {
+        home.write("throng.toml", format!("[run]\n{line}\n"));
+        home.run(&["run", "q.jsonl", "--dry-run"])
+            .code(2)
+            .says("may not say which key is sent")
+            .says("hint: or, if you trust the file: --config");
+        home.run(&["--config", "throng.toml", "run", "q.jsonl", "--dry-run"])
+            .code(0);
+        home.run(&["--no-config", "run", "q.jsonl", "--dry-run"]).code(0);
+    }
+}

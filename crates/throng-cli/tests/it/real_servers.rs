@@ -95,7 +95,10 @@ fn program(variable: &str) -> Option<OsString> {
             "{variable} is not set, and THRONG_REQUIRE=1 asks for it"
         );
         // Not by a macro, whose output a passing test keeps to itself.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: {variable} is not set, so nothing is shown about that server");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: {variable} is not set, so nothing is shown about that server"
+        );
     }
     program
 }
