@@ -1,0 +1,62 @@
+//! One trait for calls to a large language model, and the providers that speak it.
+//!
+//! - [`LlmClient`]: takes a [`Request`], gives a stream of [`StreamEvent`]s or an [`LlmError`]. Made for
+//!   `Arc<dyn LlmClient>`. [`complete`] folds the stream into a [`Completion`].
+#![cfg_attr(
+    feature = "openai",
+    doc = "- [`OpenAiChat`]: OpenAI's Chat Completions, and every server that speaks like them."
+)]
+//! - [`wire`]: the decoders by themselves, for bytes from any source.
+//!
+//! An answer is never taken as complete without the provider's word for it: a body that ends early, an HTML page
+//! with status 200, or an error in the middle of a stream is an error of the call. Every call is one attempt;
+//! [`LlmError`] implements [`Classify`](throng_core::Classify) for whoever retries.
+//!
+//! # Features
+//!
+//! - `openai` (on by default): the provider of that name. Brings `http`.
+//! - `http`: the HTTP client, reqwest with rustls and ring. Without it this crate does no I/O.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    all(feature = "http", not(feature = "openai")),
+    expect(
+        dead_code,
+        reason = "the HTTP client serves the providers, and none is switched on"
+    )
+)]
+
+#[cfg(all(doctest, feature = "openai"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+mod client;
+mod completion;
+mod error;
+mod event;
+#[cfg(feature = "http")]
+mod http;
+mod invalid;
+mod kind;
+mod message;
+#[cfg(feature = "openai")]
+mod openai;
+mod rate;
+mod reply;
+mod request;
+mod secret;
+mod timeouts;
+pub mod wire;
+
+pub use client::{CallContext, EventStream, LlmClient, complete};
+pub use completion::Completion;
+pub use error::LlmError;
+pub use event::{FinishReason, Started, StreamEvent};
+pub use invalid::InvalidConfig;
+pub use kind::{Clock, ErrorKind, Limited, Received};
+pub use message::{Image, ImageSource, InvalidArguments, Message, Part, Role, ToolCall};
+#[cfg(feature = "openai")]
+pub use openai::{MaxTokensField, OpenAiChat, OpenAiChatBuilder};
+pub use rate::{RateLimit, RateLimits};
+pub use request::{Request, ResponseFormat, ToolChoice, ToolSpec};
+pub use secret::Secret;
+pub use timeouts::{Limits, Timeouts};

@@ -1,0 +1,38 @@
+//! What a provider says about its rate limits in the headers of an answer.
+
+use std::time::Duration;
+
+/// The rate limits that came with an answer. Figures that the provider did not send are `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct RateLimits {
+    /// Requests.
+    pub requests: RateLimit,
+    /// Tokens, input and output together.
+    pub tokens: RateLimit,
+}
+
+impl RateLimits {
+    /// Returns true if the provider sent no figure.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns how long to wait until what is used up comes back, if something is used up and that is known.
+    pub fn wait(&self) -> Option<Duration> {
+        let wait = |limit: &RateLimit| limit.reset.filter(|_| limit.remaining == Some(0));
+        wait(&self.requests).max(wait(&self.tokens))
+    }
+}
+
+/// One rate limit as it stood when the answer was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct RateLimit {
+    /// How many are allowed per window.
+    pub limit: Option<u64>,
+    /// How many are left in this window.
+    pub remaining: Option<u64>,
+    /// How long until the window is full again.
+    pub reset: Option<Duration>,
+}

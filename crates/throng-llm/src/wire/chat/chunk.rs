@@ -1,0 +1,181 @@
+//! The JSON of a chat completion, whole or in chunks, read without trust in any member's type.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+use throng_core::Usage;
+
+use crate::wire::lenient::{Arguments, Content, Count, Filled, List, Obj, Text};
+
+/// One frame of a stream, or a whole completion.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Chunk<'a> {
+    #[serde(borrow)]
+    pub(super) id: Text<'a>,
+    #[serde(borrow)]
+    pub(super) model: Text<'a>,
+    #[serde(borrow)]
+    pub(super) object: Text<'a>,
+    pub(super) error: Option<Value>,
+    #[serde(borrow)]
+    pub(super) choices: List<Obj<Choice<'a>>>,
+    pub(super) usage: Obj<RawUsage>,
+    pub(super) x_groq: Obj<Groq>,
+    /// With `code` or `type` and without `choices`: an error without a wrapper.
+    #[serde(borrow)]
+    pub(super) message: Text<'a>,
+    #[serde(borrow)]
+    pub(super) code: Text<'a>,
+    #[serde(borrow, rename = "type")]
+    pub(super) type_: Text<'a>,
+}
+
+/// Groq's own member.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Groq {
+    pub(super) error: Option<Value>,
+    pub(super) usage: Obj<RawUsage>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Choice<'a> {
+    pub(super) index: Count,
+    #[serde(borrow)]
+    pub(super) delta: Obj<Delta<'a>>,
+    #[serde(borrow)]
+    pub(super) message: Obj<Delta<'a>>,
+    #[serde(borrow)]
+    pub(super) finish_reason: Text<'a>,
+    pub(super) error: Option<Value>,
+    pub(super) usage: Obj<RawUsage>,
+}
+
+/// What a choice adds, or a whole message.
+#[derive(Debug, Default)]
+pub(super) struct Delta<'a> {
+    pub(super) content: Content<'a>,
+    pub(super) refusal: Text<'a>,
+    pub(super) reasoning_content: Text<'a>,
+    pub(super) reasoning: Text<'a>,
+    pub(super) reasoning_details: List<Value>,
+    pub(super) tool_calls: List<Obj<Fragment<'a>>>,
+    pub(super) function_call: Obj<Function<'a>>,
+    /// Whether it has something in a member that is not known.
+    pub(super) unknown: bool,
+}
+
+/// A piece of a tool call.
+#[derive(Debug, Default)]
+pub(super) struct Fragment<'a> {
+    pub(super) index: Count,
+    pub(super) id: Text<'a>,
+    pub(super) function: Obj<Function<'a>>,
+    /// Whether it has something in a member that is not known.
+    pub(super) unknown: bool,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Function<'a> {
+    #[serde(borrow)]
+    pub(super) name: Text<'a>,
+    #[serde(borrow)]
+    pub(super) arguments: Arguments<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct RawUsage {
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    prompt_tokens_details: Obj<Details>,
+    completion_tokens_details: Obj<Details>,
+    /// DeepSeek's name for the cached part.
+    prompt_cache_hit_tokens: Count,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Details {
+    cached_tokens: Count,
+    reasoning_tokens: Count,
+}
+
+impl RawUsage {
+    pub(super) fn to_usage(&self) -> Usage {
+        let details =
+            |details: &Obj<Details>, pick: fn(&Details) -> Count| details.0.as_ref().and_then(|d| pick(d).0);
+        let mut usage = Usage::default();
+        usage.input_tokens = self.prompt_tokens.0;
+        usage.output_tokens = self.completion_tokens.0;
+        usage.cached_input_tokens =
+            details(&self.prompt_tokens_details, |d| d.cached_tokens).or(self.prompt_cache_hit_tokens.0);
+        usage.reasoning_tokens = details(&self.completion_tokens_details, |d| d.reasoning_tokens);
+        usage
+    }
+}
+
+/// Member names, borrowed where that is possible.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Delta<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DeltaVisitor;
+        impl<'de> Visitor<'de> for DeltaVisitor {
+            type Value = Delta<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Delta<'de>, A::Error> {
+                let mut delta = Delta::default();
+                while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
+                    match &*name {
+                        "content" => delta.content = map.next_value()?,
+                        "refusal" => delta.refusal = map.next_value()?,
+                        "reasoning_content" => delta.reasoning_content = map.next_value()?,
+                        "reasoning" => delta.reasoning = map.next_value()?,
+                        "reasoning_details" => delta.reasoning_details = map.next_value()?,
+                        "tool_calls" => delta.tool_calls = map.next_value()?,
+                        "function_call" => delta.function_call = map.next_value()?,
+                        "role" => drop(map.next_value::<IgnoredAny>()?),
+                        _ => delta.unknown |= map.next_value::<Filled>()?.0,
+                    }
+                }
+                Ok(delta)
+            }
+        }
+        deserializer.deserialize_map(DeltaVisitor)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fragment<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FragmentVisitor;
+        impl<'de> Visitor<'de> for FragmentVisitor {
+            type Value = Fragment<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fragment<'de>, A::Error> {
+                let mut fragment = Fragment::default();
+                while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
+                    match &*name {
+                        "index" => fragment.index = map.next_value()?,
+                        "id" => fragment.id = map.next_value()?,
+                        "function" => fragment.function = map.next_value()?,
+                        "type" => drop(map.next_value::<IgnoredAny>()?),
+                        _ => fragment.unknown |= map.next_value::<Filled>()?.0,
+                    }
+                }
+                Ok(fragment)
+            }
+        }
+        deserializer.deserialize_map(FragmentVisitor)
+    }
+}

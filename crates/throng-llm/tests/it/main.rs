@@ -1,0 +1,13 @@
+//! Tests of the crate through its public API: decoders on bytes, clocks on paused time, the client on real sockets.
+#![cfg(feature = "openai")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cassettes;
+mod chat;
+mod clocks;
+mod faults;
+mod fuzzed;
+mod http;
+mod laws;
+mod sse;
+mod support;
