@@ -150,7 +150,8 @@ impl<J, T, E> Core<J, T, E> {
         let mut state = self.lock();
         let now = state.advance(self.tick(at));
         state.waiting[start.slot as usize] = Some(record);
-        if state.dispatcher.attempt_ended(now, start.slot, end, reported) {
+        let ended = state.dispatcher.attempt_ended(now, start.slot, end, reported);
+        if ended {
             state.deliver_all();
         }
         let next = if take_next {
@@ -158,7 +159,9 @@ impl<J, T, E> Core<J, T, E> {
         } else {
             None
         };
-        (self.step(state), next)
+        let mut step = self.step(state);
+        step.retry = !ended;
+        (step, next)
     }
 
     /// Looks at the state after a change and lets go of the lock.
@@ -171,6 +174,7 @@ impl<J, T, E> Core<J, T, E> {
             wake_driver: over || sooner,
             consumer: state.outbox.take_consumer(over),
             events: state.dispatcher.has_events(),
+            retry: false,
         };
         drop(state);
         step
@@ -295,6 +299,8 @@ pub(crate) struct Step {
     wake_driver: bool,
     consumer: Option<Waker>,
     events: bool,
+    /// The job of the attempt that has ended waits for another.
+    pub(crate) retry: bool,
 }
 
 impl<J, T, E> State<J, T, E> {

@@ -78,10 +78,14 @@ where
     /// The driver: does what time brings, takes jobs from the input, and starts attempts, until the run is over.
     async fn drive(self: Arc<Self>, mut stream: Option<JobStream<J>>) {
         let mut sleep = std::pin::pin!(sleep_until(Instant::now()));
+        tracing::info!(run = %self.core.run, "A run began.");
         loop {
             self.refill();
             let (over, wake_at, wanted) = self.arm();
             if over {
+                let stats = self.core.progress();
+                let (jobs, retries) = (stats.admitted, stats.retries);
+                tracing::info!(run = %self.core.run, jobs, retries, "A run ended.");
                 return;
             }
             if let Some(wake_at) = wake_at {

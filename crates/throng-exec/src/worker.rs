@@ -107,6 +107,7 @@ where
         let Some(mut assignment) = self.current.take() else {
             return;
         };
+        let start = assignment.start;
         let record = &mut assignment.record;
         let end = match returned {
             Returned::Value(value) => {
@@ -131,6 +132,11 @@ where
         let core = &self.engine.core;
         let (step, next) = core.end_attempt(at, assignment, end, &reported, true);
         self.current = next;
+        if let AttemptEnd::Failed(_) | AttemptEnd::TimedOut | AttemptEnd::Panicked = end {
+            let (job, attempt) = (start.job.index(), start.attempt);
+            let (end, retry) = (end.as_str(), step.retry);
+            tracing::debug!(run = %core.run, job, attempt, end, retry, "An attempt failed.");
+        }
         let wants_input = step.wants_input;
         core.follow_up(step);
         if wants_input {

@@ -72,6 +72,18 @@ pub(crate) enum AttemptEnd {
     Dropped,
 }
 
+impl AttemptEnd {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed(class) => class.as_str(),
+            Self::TimedOut => "timed out",
+            Self::Panicked => "panicked",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
 /// How a job ended. For `Failed` the error is the last one that was recorded for the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
