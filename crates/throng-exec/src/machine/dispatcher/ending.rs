@@ -1,0 +1,182 @@
+//! What follows from the end of an attempt: the job ends, or waits for another attempt without a permit.
+
+use std::cmp::Reverse;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use throng_core::{ErrorClass, EventKind, TimeoutKind};
+
+use super::{Dispatcher, Mode, Timer, nanos};
+use crate::Cost;
+use crate::attempt::Reported;
+use crate::machine::slot::{AttemptEnd, Ending, Phase};
+use crate::rate::Tick;
+
+impl Dispatcher {
+    /// Gives the attempt's permit back. Returns true if the job has ended; it then stands in
+    /// [`Dispatcher::take_closed`].
+    pub(crate) fn attempt_ended(
+        &mut self,
+        now: Tick,
+        index: u32,
+        end: AttemptEnd,
+        reported: &Reported,
+    ) -> bool {
+        self.running -= 1;
+        let slot = &mut self.slots[index as usize];
+        let Phase::Running { deadline_binds } = slot.phase else {
+            unreachable!("an attempt ends only while it runs");
+        };
+        let (key, began) = (slot.key, slot.since);
+        slot.running += now - began;
+        slot.since = now;
+        slot.first_output = reported.first_output.or(slot.first_output);
+        if !reported.usage.is_empty() {
+            slot.usage.add(&reported.usage);
+        }
+        let refused = matches!(end, AttemptEnd::Failed(class) if class.is_pushback());
+        let unreported = if refused { Cost::default() } else { slot.cost };
+        let used = Cost {
+            input_tokens: tokens(reported.usage.input_tokens, unreported.input_tokens),
+            output_tokens: tokens(reported.usage.output_tokens, unreported.output_tokens),
+        };
+        if used != slot.cost {
+            self.gate.settle(now, slot.cost, used);
+        }
+        match end {
+            AttemptEnd::Failed(ErrorClass::Throttled { .. }) => self.keys.pace(key).refused(now, began),
+            _ => self.keys.pace(key).accepted(now),
+        }
+        let cancelled = self.mode == Mode::Cancelled;
+        let class = match end {
+            AttemptEnd::Succeeded => return self.close(now, index, Ending::Succeeded),
+            AttemptEnd::Panicked => return self.close(now, index, Ending::Panicked),
+            AttemptEnd::Dropped => return self.close(now, index, Ending::Cancelled),
+            AttemptEnd::Failed(_) if cancelled => return self.close(now, index, Ending::Cancelled),
+            AttemptEnd::Failed(class) => {
+                slot.last = Ending::Failed;
+                class
+            }
+            AttemptEnd::TimedOut => {
+                let kind = if deadline_binds {
+                    TimeoutKind::Deadline
+                } else {
+                    TimeoutKind::Attempt
+                };
+                slot.last = Ending::TimedOut(kind);
+                ErrorClass::Timeout
+            }
+        };
+        let (job, attempts, last) = (slot.job, slot.attempts, slot.last);
+        let attempt = NonZeroU32::new(attempts).expect("an attempt that ended was counted when it began");
+        self.event(now, EventKind::AttemptFailed { job, attempt, class });
+        match self.retry_delay(now, index, class) {
+            Some(delay) => {
+                self.back_off(now, index, class, delay);
+                false
+            }
+            None => self.close(now, index, last),
+        }
+    }
+
+    /// Decides whether a failed job gets another attempt, and after how long a wait.
+    fn retry_delay(&mut self, now: Tick, index: u32, class: ErrorClass) -> Option<Duration> {
+        let delay = if class.is_pushback() {
+            self.pushback_delay(now, index, class)
+        } else {
+            let policy = &self.settings.retry;
+            let slot = &mut self.slots[index as usize];
+            slot.counted += 1;
+            let wanted = class.is_retryable() && (class != ErrorClass::Timeout || policy.timeouts);
+            let allowed = slot.counted < policy.max_attempts.get();
+            (wanted && allowed).then(|| policy.delay(slot.counted, &mut self.rng))
+        };
+        let delay = delay.filter(|_| self.mode == Mode::Open)?;
+        let ready = now.saturating_add(nanos(delay));
+        let in_time = self.deadline.is_none_or(|deadline| ready < deadline);
+        in_time.then_some(delay)
+    }
+
+    /// Returns how long a job waits that was refused because of a limit, as far as the patience allows. What the other
+    /// side asked for is a floor, for every job of the key; a random time on top of it lets the jobs that were refused
+    /// together come back one after another. Without a floor the wait grows with each such refusal of the job.
+    fn pushback_delay(&mut self, now: Tick, index: u32, class: ErrorClass) -> Option<Duration> {
+        self.stats.pushbacks += 1;
+        let key = self.slots[index as usize].key;
+        if let Some(floor) = class.retry_after() {
+            let rest = floor
+                .min(self.settings.retry.patience)
+                .max(self.keys.pace(key).rest());
+            self.cool(now, key, now.saturating_add(nanos(rest)));
+        }
+        let policy = &self.settings.retry;
+        let slot = &mut self.slots[index as usize];
+        let delay = match class.retry_after() {
+            Some(floor) => {
+                floor.saturating_add(floor.max(Duration::from_millis(200)).mul_f64(self.rng.f64()))
+            }
+            None => {
+                slot.refusals += 1;
+                policy.ceiling(slot.refusals).mul_f64(0.5 + self.rng.f64() / 2.0)
+            }
+        };
+        let floor = class.retry_after().unwrap_or(delay);
+        slot.pushed_back = slot.pushed_back.saturating_add(delay);
+        let patient = slot.pushed_back <= policy.patience && floor <= policy.patience;
+        (patient && policy.max_attempts.get() > 1).then_some(delay)
+    }
+
+    /// Lets no attempt of the key start until then.
+    pub(super) fn cool(&mut self, now: Tick, key: u32, until: Tick) {
+        if self.keys.cool(key, now, until) {
+            self.retries.set_blocked(key, true);
+            self.fresh.set_blocked(key, true);
+            self.timers.push(Reverse((until, Timer::Key(key))));
+        }
+    }
+
+    fn back_off(&mut self, now: Tick, index: u32, class: ErrorClass, delay: Duration) {
+        let until = now.saturating_add(nanos(delay));
+        let slot = &mut self.slots[index as usize];
+        slot.phase = Phase::Backoff {
+            until,
+            throttled: class.is_pushback(),
+        };
+        let (job, attempt) = (slot.job, NonZeroU32::MIN.saturating_add(slot.attempts));
+        self.backing_off += 1;
+        self.timers.push(Reverse((until, Timer::Backoff(index))));
+        self.event(now, EventKind::RetryScheduled { job, attempt, delay });
+    }
+
+    pub(super) fn end_backoff(&mut self, now: Tick, due: Tick, index: u32) {
+        let Phase::Backoff { until, throttled } = self.slots[index as usize].phase else {
+            return;
+        };
+        if until != due {
+            return;
+        }
+        self.leave_backoff(now, index, throttled);
+        let key = self.slots[index as usize].key;
+        let mark = self.throttle_clock(key, now);
+        let slot = &mut self.slots[index as usize];
+        slot.phase = Phase::Ready;
+        slot.throttle_mark = mark;
+        self.retries.push(key, index);
+    }
+
+    pub(super) fn leave_backoff(&mut self, now: Tick, index: u32, throttled: bool) {
+        self.backing_off -= 1;
+        let slot = &mut self.slots[index as usize];
+        let waited = now - slot.since;
+        *(if throttled {
+            &mut slot.throttled
+        } else {
+            &mut slot.backoff
+        }) += waited;
+        slot.since = now;
+    }
+}
+
+fn tokens(reported: Option<u64>, estimate: u32) -> u32 {
+    reported.map_or(estimate, |n| u32::try_from(n).unwrap_or(u32::MAX))
+}
