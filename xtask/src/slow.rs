@@ -1,0 +1,46 @@
+//! `cargo xtask slow`: the gates at full size, before an area is called done.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use crate::project::{Project, pick, seconds};
+use crate::{bench, ci, flags, fuzz, release};
+
+const PARTS: [&str; 4] = ["tests", "fuzz", "release", "bench"];
+
+/// Runs the parts that the flags pick, up to the first that fails.
+pub(crate) fn run(project: &Project, flags: &flags::Slow) -> Result<()> {
+    let cases = flags.cases.unwrap_or(100_000);
+    for part in pick(&PARTS, flags.only.as_deref(), flags.skip.as_deref())? {
+        println!("\n==> {part}");
+        let start = Instant::now();
+        let result = match part {
+            "tests" => tests(project, cases),
+            "fuzz" => fuzz::run(project, flags.seconds.unwrap_or(60)),
+            "release" => release::prove(project),
+            _ => bench::run(
+                project,
+                &flags::Bench {
+                    target: None,
+                    json: None,
+                    save: None,
+                    compare: None,
+                    quick: false,
+                },
+            ),
+        };
+        result.with_context(|| {
+            format!("the part `{part}` failed; repeat it: cargo xtask slow --only {part}")
+        })?;
+        println!("{part} took {}", seconds(start.elapsed()));
+    }
+    Ok(())
+}
+
+/// Runs the tests in the release profile, with every random suite at `cases` cases and no tool allowed to be absent.
+fn tests(project: &Project, cases: u64) -> Result<()> {
+    project.sh.set_var("THRONG_CASES", cases.to_string());
+    project.sh.set_var("THRONG_REQUIRE", "1");
+    ci::test(project, &["--release"])
+}
