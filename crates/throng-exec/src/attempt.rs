@@ -105,7 +105,9 @@ impl Reports {
     /// Takes what the attempt reported and makes the place fit for the next attempt. When somebody still holds a
     /// clone of the attempt, the place is replaced, so that a late report cannot reach the next attempt.
     pub(crate) fn take(this: &mut Arc<Self>) -> Reported {
-        if !this.touched.load(Ordering::Acquire) && Arc::strong_count(this) == 1 {
+        if let Some(alone) = Arc::get_mut(this)
+            && !*alone.touched.get_mut()
+        {
             return Reported::default();
         }
         let first = this.first_output.load(Ordering::Relaxed);

@@ -45,6 +45,8 @@ pub(crate) struct State<J, T, E> {
     pub(crate) error: Option<RunError>,
     /// When the driver will wake up by itself.
     pub(crate) armed: Option<Tick>,
+    /// The driver has a stream and does not poll it, because nothing was wanted of it.
+    pub(crate) stream_rests: bool,
     /// The jobs that no attempt is running, by slot.
     waiting: Vec<Option<Record<J, T, E>>>,
     /// Workers that were spawned and have not asked for an attempt yet.
@@ -111,6 +113,7 @@ impl<J, T, E> Core<J, T, E> {
                 jobs,
                 error: None,
                 armed: None,
+                stream_rests: false,
                 waiting: Vec::new(),
                 starting: 0,
                 now: 0,
@@ -171,9 +174,10 @@ impl<J, T, E> Core<J, T, E> {
         let sooner = wakeup.is_some_and(|at| state.armed.is_none_or(|armed| at < armed));
         let step = Step {
             wants_input: state.jobs.is_some() && state.dispatcher.wanted() > 0,
-            wake_driver: over || sooner,
+            wake_driver: over || sooner || (state.stream_rests && state.dispatcher.wanted() > 0),
             consumer: state.outbox.take_consumer(over),
             events: state.dispatcher.has_events(),
+            launch: state.dispatcher.take_refunded(),
             retry: false,
         };
         drop(state);
@@ -249,8 +253,9 @@ impl<J, T, E> Core<J, T, E> {
         self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the recorded events to the sink, in order, one caller at a time.
-    fn flush_events(&self) {
+    /// Gives the events that are recorded by now to the sink, in order, one caller at a time. What comes in meanwhile is
+    /// left to the driver, so that a worker is not held up for longer than its own events take.
+    pub(crate) fn flush_events(&self) {
         let Some(sink) = &self.sink else {
             return;
         };
@@ -258,32 +263,31 @@ impl<J, T, E> Core<J, T, E> {
         if std::mem::replace(&mut state.flushing, true) {
             return;
         }
-        loop {
-            let events = state.dispatcher.take_events();
-            if events.is_empty() {
-                state.flushing = false;
-                let over = state.dispatcher.is_over();
-                let consumer = state.outbox.take_consumer(over);
-                drop(state);
-                if let Some(consumer) = consumer {
-                    consumer.wake();
-                }
-                return;
+        let events = state.dispatcher.take_events();
+        drop(state);
+        let flushed = catch_unwind(AssertUnwindSafe(|| {
+            for (at, kind) in events {
+                sink.record(&Event::new(self.run, Duration::from_nanos(at), kind));
             }
-            drop(state);
-            let flushed = catch_unwind(AssertUnwindSafe(|| {
-                for (at, kind) in events {
-                    sink.record(&Event::new(self.run, Duration::from_nanos(at), kind));
-                }
-            }));
-            if let Err(payload) = flushed {
-                // `flushing` stays set, so that the sink is never called again.
-                self.fail(RunError::SinkPanicked {
-                    message: panic_message(&*payload),
-                });
-                return;
-            }
-            state = self.lock();
+        }));
+        if let Err(payload) = flushed {
+            // `flushing` stays set, so that the sink is never called again.
+            self.fail(RunError::SinkPanicked {
+                message: panic_message(&*payload),
+            });
+            return;
+        }
+        let mut state = self.lock();
+        state.flushing = false;
+        let more = state.dispatcher.has_events();
+        let over = state.is_over();
+        let consumer = state.outbox.take_consumer(over);
+        drop(state);
+        if let Some(consumer) = consumer {
+            consumer.wake();
+        }
+        if more || over {
+            self.driver.notify_one();
         }
     }
 
@@ -299,6 +303,8 @@ pub(crate) struct Step {
     wake_driver: bool,
     consumer: Option<Waker>,
     events: bool,
+    /// More than one attempt may have become free to start.
+    pub(crate) launch: bool,
     /// The job of the attempt that has ended waits for another.
     pub(crate) retry: bool,
 }

@@ -1,15 +1,18 @@
 //! The tasks of a run: the driver, which owns time and input, and the workers, which own attempts.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use throng_core::{ErrorClass, RunId};
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::core::{Candidate, Core, State};
+use crate::error::panic_message;
 use crate::input::{End, Input, JobStream, Jobs, Pulled, poll_pull, pull};
 use crate::machine::Dispatcher;
 use crate::outbox::Outbox;
@@ -17,8 +20,10 @@ use crate::rate::Tick;
 use crate::worker::Worker;
 use crate::{Executor, Run, RunError, Runner};
 
-/// How many jobs are taken from an iterator at a time, so that other tasks get their turn.
+/// How many jobs are taken from an iterator at a time, and for how long, before attempts start and other tasks get
+/// their turn.
 const PULL: usize = 256;
+const PULL_TIME: Duration = Duration::from_millis(1);
 
 /// Says what an error means for a retry.
 pub(crate) type Classifier<E> = Box<dyn Fn(&E) -> ErrorClass + Send + Sync>;
@@ -61,27 +66,42 @@ where
             max_starting: runtime.metrics().num_workers() + 1,
             runtime: runtime.clone(),
         });
-        let driver = runtime.spawn(engine.drive(stream));
+        // It is made here, so that a runtime without a time driver shows in the caller.
+        let sleep = sleep_until(core.began);
+        let driver = runtime.spawn(engine.drive(stream, sleep));
         Run::new(core, driver, executor.settings.window)
     }
 
-    /// Takes jobs from the iterator as long as the window has room, and starts what may start.
-    pub(crate) fn refill(self: &Arc<Self>) {
-        while let Some((mut jobs, n)) = self.begin_pull() {
-            let pulled = pull(&mut jobs, n);
-            let jobs = if pulled.end.is_none() { Some(jobs) } else { None };
-            self.end_pull(pulled, |state| state.jobs = jobs);
+    /// Takes a batch of jobs from the iterator, if the window has room for more, and starts what may start. Returns true
+    /// if there was a batch, so that there may be another.
+    pub(crate) fn refill(self: &Arc<Self>) -> bool {
+        let pulling = self.begin_pull();
+        let pulled_some = pulling.is_some();
+        if let Some((mut jobs, n)) = pulling {
+            let pulled = pull(&mut jobs, n, Instant::now() + PULL_TIME);
+            let ended = pulled.end.is_some();
+            let (rest, ended) = if ended {
+                (None, Some(jobs))
+            } else {
+                (Some(jobs), None)
+            };
+            self.end_pull(pulled, |state| state.jobs = rest);
+            self.discard(ended);
         }
         self.launch();
+        pulled_some
     }
 
     /// The driver: does what time brings, takes jobs from the input, and starts attempts, until the run is over.
-    async fn drive(self: Arc<Self>, mut stream: Option<JobStream<J>>) {
-        let mut sleep = std::pin::pin!(sleep_until(Instant::now()));
+    async fn drive(self: Arc<Self>, mut stream: Option<JobStream<J>>, sleep: Sleep) {
+        let _guard = DriverGuard(Arc::clone(&self));
+        let mut sleep = pin!(sleep);
         tracing::info!(run = %self.core.run, "A run began.");
         loop {
-            self.refill();
-            let (over, wake_at, wanted) = self.arm();
+            while self.refill() {
+                tokio::task::yield_now().await;
+            }
+            let (over, wake_at, wanted) = self.arm(stream.is_some());
             if over {
                 let stats = self.core.progress();
                 let (jobs, retries) = (stats.admitted, stats.retries);
@@ -96,13 +116,21 @@ where
                 () = self.core.driver.notified() => {}
                 () = sleep.as_mut(), if wake_at.is_some() => {}
                 pulled = poll_fn(|cx| poll_stream(&mut stream, wanted, cx)), if wanted > 0 => {
-                    if pulled.end.is_some() {
-                        stream = None;
-                    }
+                    let ended = if pulled.end.is_some() { stream.take() } else { None };
                     self.end_pull(pulled, |_| {});
+                    self.discard(ended);
                 }
             }
             self.tick();
+        }
+    }
+
+    /// Drops an input, whose `Drop` may panic as well.
+    fn discard<I>(&self, input: Option<I>) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(input))) {
+            self.core.fail(RunError::InputPanicked {
+                message: panic_message(&*payload),
+            });
         }
     }
 
@@ -122,15 +150,12 @@ where
     }
 
     /// Returns whether the run is over, when the driver has to wake up, and how many jobs are wanted of a stream.
-    fn arm(&self) -> (bool, Option<Tick>, usize) {
+    fn arm(&self, has_stream: bool) -> (bool, Option<Tick>, usize) {
         let mut state = self.core.lock();
-        let wanted = if state.dispatcher.is_open() {
-            state.dispatcher.wanted()
-        } else {
-            0
-        };
+        let wanted = if has_stream { state.dispatcher.wanted() } else { 0 };
         state.armed = state.dispatcher.next_wakeup();
-        (state.dispatcher.is_over(), state.armed, wanted)
+        state.stream_rests = has_stream && wanted == 0;
+        (state.is_over(), state.armed, wanted)
     }
 
     fn begin_pull(&self) -> Option<(Jobs<J>, usize)> {
@@ -140,7 +165,7 @@ where
             if !state.dispatcher.is_open() {
                 let unread = state.jobs.take();
                 drop(state);
-                drop(unread);
+                self.discard(unread);
             }
             return None;
         }
@@ -196,6 +221,19 @@ where
             for _ in 0..n {
                 workers.spawn_on(Worker::new(Arc::clone(self)).work(), &self.runtime);
             }
+        }
+    }
+}
+
+/// Ends the run if its driver goes away before: with its runtime, or by a panic that nobody foresaw.
+struct DriverGuard<J: Send + Sync + 'static, R: Runner<J>>(Arc<Engine<J, R>>);
+
+impl<J: Send + Sync + 'static, R: Runner<J>> Drop for DriverGuard<J, R> {
+    fn drop(&mut self) {
+        let core = &self.0.core;
+        if !core.lock().dispatcher.is_over() {
+            core.abort();
+            core.lock_workers().abort_all();
         }
     }
 }

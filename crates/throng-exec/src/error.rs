@@ -13,7 +13,8 @@ pub struct InvalidConfig {
     pub rule: &'static str,
 }
 
-/// The run itself could not go on. The jobs that had been admitted got their outcomes all the same.
+/// The run itself could not go on: running attempts went on to their end, and nothing more began. Every job that had
+/// been admitted has its outcome all the same; those that had not begun are cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {

@@ -11,7 +11,7 @@ use throng_core::{Classify, ErrorClass, EventSink, RunId};
 use crate::engine::Engine;
 use crate::input::Input;
 use crate::machine::Settings;
-use crate::{InvalidConfig, JobSpec, Rates, RetryPolicy, Run, RunError, RunReport, Runner};
+use crate::{InvalidConfig, JobSpec, Rates, RetryPolicy, Run, RunReport, Runner};
 
 /// Runs many jobs within limits. Cheap to clone; each run has limits of its own.
 #[derive(Clone)]
@@ -33,6 +33,9 @@ impl Executor {
     ///
     /// The iterator is asked for jobs as the window frees up, by tasks of the run: it should not block. The run goes
     /// on whatever its consumer does; a slow consumer delays the admission of jobs and never a running attempt.
+    ///
+    /// A job that fails is tried again, by default up to 3 times in all: with jobs that must not be repeated, set
+    /// [`RetryPolicy::none`].
     ///
     /// # Panics
     ///
@@ -90,9 +93,7 @@ impl Executor {
     /// Runs every job and returns a report in the order of submission. Memory is in proportion to the number of jobs;
     /// [`Executor::start`] keeps it to the window.
     ///
-    /// # Errors
-    ///
-    /// Fails if the run itself could not go on; see [`RunError`]. A job that fails is data in the report.
+    /// A job that fails is data in the report; if the run itself could not go on, the report says so in its `error`.
     ///
     /// # Cancel safety
     ///
@@ -101,11 +102,7 @@ impl Executor {
     /// # Panics
     ///
     /// Panics outside of a Tokio runtime that has its time driver enabled.
-    pub async fn run<J, I, R>(
-        &self,
-        jobs: I,
-        runner: R,
-    ) -> Result<RunReport<J, R::Output, R::Error>, RunError>
+    pub async fn run<J, I, R>(&self, jobs: I, runner: R) -> RunReport<J, R::Output, R::Error>
     where
         J: Send + Sync + 'static,
         I: IntoIterator,
@@ -121,9 +118,14 @@ impl Executor {
         while let Some(job) = run.next().await {
             finished.push(job);
         }
-        let summary = run.finish().await?;
+        let summary = run.handle().summary();
+        let error = run.finish().await.err();
         finished.sort_unstable_by_key(|job| job.id);
-        Ok(RunReport { finished, summary })
+        RunReport {
+            finished,
+            summary,
+            error,
+        }
     }
 }
 
@@ -256,7 +258,7 @@ impl ExecutorBuilder {
             retry.factor >= 1.0 && retry.factor.is_finite(),
             "factor",
             &retry.factor,
-            "it must be at least 1",
+            "it must be a finite number of at least 1",
         )?;
         for (setting, duration) in [
             ("attempt_timeout", self.attempt_timeout),

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
 use crate::JobSpec;
 use crate::error::panic_message;
@@ -46,15 +47,28 @@ pub(crate) enum End {
     Panicked(String),
 }
 
-/// Pulls at most `n` jobs from an iterator.
-pub(crate) fn pull<J>(jobs: &mut Jobs<J>, n: usize) -> Pulled<J> {
-    fill(n, |pulled| match jobs.next() {
-        Some(job) => {
-            pulled.push(job);
-            true
+/// Pulls at most `n` jobs from an iterator, and not for much longer than `until`. The clock is read after 1, 2, 4, 8, …
+/// jobs and then after every 32.
+pub(crate) fn pull<J>(jobs: &mut Jobs<J>, n: usize, until: Instant) -> Pulled<J> {
+    let mut late = false;
+    let mut pulled = fill(n, |pulled| {
+        let count = pulled.len();
+        if (count.is_power_of_two() || count % 32 == 31) && Instant::now() >= until {
+            late = true;
+            return false;
         }
-        None => false,
-    })
+        match jobs.next() {
+            Some(job) => {
+                pulled.push(job);
+                true
+            }
+            None => false,
+        }
+    });
+    if late {
+        pulled.end = None;
+    }
+    pulled
 }
 
 /// Pulls at most `n` jobs from a stream; pending when it has none and has not ended.

@@ -47,11 +47,17 @@ impl<J, T, E> Outbox<J, T, E> {
         self.ready.iter().chain(self.early.iter().flatten())
     }
 
-    pub(crate) fn wait(&mut self, consumer: &Waker) {
-        match &mut self.consumer {
-            Some(old) => old.clone_from(consumer),
-            none => *none = Some(consumer.clone()),
-        }
+    /// Notes who waits, and returns who did before, to be dropped without the lock.
+    pub(crate) fn wait(&mut self, consumer: Option<Waker>) -> Option<Waker> {
+        std::mem::replace(&mut self.consumer, consumer)
+    }
+
+    /// Takes every outcome out, in no particular order.
+    pub(crate) fn take_all(&mut self) -> Vec<Record<J, T, E>> {
+        self.ready
+            .drain(..)
+            .chain(self.early.drain(..).flatten())
+            .collect()
     }
 
     /// Returns the waiting consumer if there is something to take.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use throng_core::{JobId, Outcome, OutcomeKind, Usage};
 
-use crate::Key;
 use crate::machine::Stats;
 use crate::totals::Totals;
+use crate::{Key, RunError};
 
 /// A job that has ended.
 #[derive(Clone, Debug)]
@@ -23,8 +23,8 @@ pub struct Finished<J, T, E> {
     pub outcome: Outcome<T, E>,
     /// How many attempts began; 0 if none did.
     pub attempts: u32,
-    /// The errors of earlier attempts, the oldest first, at most the last 16. The error of a job that failed is in
-    /// its outcome.
+    /// The errors of earlier attempts, the oldest first. The error of a job that failed is in its outcome. Of a job with
+    /// more than 16 errors in all the last 16 are kept.
     pub errors: Vec<E>,
     /// The tokens that all attempts reported.
     pub usage: Usage,
@@ -57,12 +57,29 @@ impl Timing {
 
 /// Everything that a run did, in the order of submission.
 #[derive(Debug)]
+#[must_use]
 #[non_exhaustive]
 pub struct RunReport<J, T, E> {
     /// Every admitted job, in the order of submission.
     pub finished: Vec<Finished<J, T, E>>,
     /// The run as a whole.
     pub summary: RunSummary,
+    /// Why the run itself could not go on, if so. The jobs in `finished` have their outcomes all the same.
+    pub error: Option<RunError>,
+}
+
+impl<J, T, E> RunReport<J, T, E> {
+    /// Returns the report of a run that could go on to its end.
+    ///
+    /// # Errors
+    ///
+    /// Returns the run's error, and drops the report, if it could not.
+    pub fn into_result(self) -> Result<Self, RunError> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(self),
+        }
+    }
 }
 
 /// A run as a whole: counts, sums and distributions, all of them measured.

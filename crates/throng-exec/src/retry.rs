@@ -44,7 +44,7 @@ impl RetryPolicy {
         }
     }
 
-    /// Sets the wait after the first failure, before jitter. Default 500 ms.
+    /// Sets the wait after the first failure, before jitter. Default 500 ms; zero tries again at once.
     pub const fn base(mut self, base: Duration) -> Self {
         self.base = base;
         self
@@ -74,8 +74,8 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets how long one job is throttled at most, all its throttled attempts and their waits together. Default 10
-    /// minutes. A Retry-After that goes beyond it fails the job at once.
+    /// Sets how long one job is throttled at most: its throttled attempts and the waits after them together. Default
+    /// 10 minutes. A Retry-After that goes beyond what is left of it fails the job at once.
     pub const fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -83,6 +83,10 @@ impl RetryPolicy {
 
     /// Returns the wait after failure number `failure`, from 1, before jitter.
     pub(crate) fn ceiling(&self, failure: u32) -> Duration {
+        if self.base.is_zero() {
+            // Zero times an overflow would not be a number.
+            return Duration::ZERO;
+        }
         let exponent = i32::try_from(failure.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = self.base.as_secs_f64() * self.factor.powi(exponent);
         if seconds >= self.cap.as_secs_f64() {

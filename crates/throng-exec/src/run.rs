@@ -6,12 +6,13 @@ use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
 use throng_core::RunId;
 use tokio::task::JoinHandle;
+use tokio::task::coop::poll_proceed;
 
 use crate::core::{Core, Record};
 use crate::machine::Dispatcher;
@@ -23,7 +24,8 @@ use crate::{Finished, Progress, RunError, RunSummary};
 ///
 /// # Cancel safety
 ///
-/// As a stream it is cancel safe: an outcome stays in the run until it is returned.
+/// As a stream it is cancel safe: an outcome stays in the run until it is returned. After a wait the first poll may let
+/// other tasks go first and be pending once more; to look without waiting, use [`Run::try_next`].
 #[must_use = "dropping a run aborts it"]
 pub struct Run<J, T, E> {
     core: Arc<Core<J, T, E>>,
@@ -76,6 +78,16 @@ where
         poll_fn(|cx| self.poll_finished(cx)).await
     }
 
+    /// Returns the next job that has ended, if there is one by now.
+    pub fn try_next(&mut self) -> Option<Finished<J, T, E>> {
+        if self.buffer.is_empty() {
+            self.exchange(None);
+        }
+        let finished = self.buffer.pop_front()?;
+        self.returned += 1;
+        Some(*finished)
+    }
+
     /// Waits until every job has ended and returns the summary. Outcomes that were not taken are dropped.
     ///
     /// # Errors
@@ -101,15 +113,14 @@ where
     pub async fn shutdown(mut self) -> RunSummary {
         self.core.abort();
         while self.next().await.is_some() {}
+        let _ = (&mut self.driver).await;
         let mut workers = std::mem::take(&mut *self.core.lock_workers());
         while workers.join_next().await.is_some() {}
-        if !self.driver.is_finished() {
-            let _ = (&mut self.driver).await;
-        }
         self.core.summary()
     }
 
     fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<J, T, E>>> {
+        let coop = ready!(poll_proceed(cx));
         if self.buffer.is_empty() || self.returned >= self.batch {
             // A consumer that has waited lets the tasks go first that became ready with it: they may bring outcomes
             // that it can take at the same time.
@@ -117,7 +128,8 @@ where
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if self.exchange(cx) {
+            if self.exchange(Some(cx)) {
+                coop.made_progress();
                 return Poll::Ready(None);
             }
         }
@@ -125,29 +137,32 @@ where
             self.waited = true;
             return Poll::Pending;
         };
+        coop.made_progress();
         self.returned += 1;
         Poll::Ready(Some(*finished))
     }
 
-    /// Gives places back and takes outcomes. Returns true if there will be no more of them.
-    fn exchange(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Gives places back and takes outcomes; if there are none, notes who waits. Returns true if there will be no more.
+    fn exchange(&mut self, cx: Option<&mut Context<'_>>) -> bool {
+        let had = self.buffer.len();
+        // Wakers are the user's code: they are cloned and dropped without the locks.
+        let waker = cx.filter(|_| had == 0).map(|cx| cx.waker().clone());
         let mut totals = self.core.lock_totals();
         let mut state = self.core.lock();
         state.dispatcher.taken(std::mem::take(&mut self.returned));
-        let had = self.buffer.len();
         if had == 0 {
             state.outbox.swap(&mut self.buffer);
         }
         let over = self.buffer.is_empty() && state.is_over();
-        if self.buffer.is_empty() && !over {
-            state.outbox.wait(cx.waker());
-        }
+        let waits = self.buffer.is_empty() && !over && waker.is_some();
+        let unused = if waits { state.outbox.wait(waker) } else { waker };
         let wanted = state.dispatcher.wanted() > 0;
         drop(state);
         for record in self.buffer.iter().skip(had) {
             totals.record(record.attempts, &record.timing);
         }
         drop(totals);
+        drop(unused);
         if wanted {
             self.core.driver.notify_one();
         }
@@ -157,9 +172,9 @@ where
 
 impl<J, T, E> Stream for Run<J, T, E>
 where
-    J: Send + Unpin + 'static,
-    T: Send + Unpin + 'static,
-    E: Send + Unpin + 'static,
+    J: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
 {
     type Item = Finished<J, T, E>;
 
@@ -175,6 +190,13 @@ impl<J, T, E> Drop for Run<J, T, E> {
             self.driver.abort();
             self.core.lock_workers().abort_all();
         }
+        // A handle may live on: what belongs to the run's owner goes now, without the lock.
+        let mut state = self.core.lock();
+        let unread = state.jobs.take();
+        let untaken = state.outbox.take_all();
+        let consumer = state.outbox.wait(None);
+        drop(state);
+        drop((unread, untaken, consumer));
     }
 }
 

@@ -19,7 +19,7 @@ use crate::Attempt;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let executor = Executor::builder().build()?;
 /// let double = |n: u64, _cx: Attempt| async move { Ok::<_, String>(2 * n) };
-/// let report = executor.run([1, 2, 3], double).await?;
+/// let report = executor.run([1, 2, 3], double).await;
 /// let values: Vec<_> = report.finished.iter().filter_map(|job| job.outcome.as_success()).collect();
 /// assert_eq!(values, [&2, &4, &6]);
 /// # Ok(())

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use throng_core::{AttemptId, ErrorClass, Outcome};
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::Span;
 
@@ -18,7 +19,7 @@ use crate::error::panic_message;
 use crate::machine::{AttemptEnd, Start};
 use crate::{RunError, Runner};
 
-/// How many errors of earlier attempts a job keeps.
+/// How many errors a job keeps, that of the last attempt included.
 const KEPT_ERRORS: usize = 16;
 
 /// The task that runs attempts. A worker exists while it has one.
@@ -104,10 +105,9 @@ where
     }
 
     fn end_attempt(&mut self, at: Instant, returned: Returned<R::Output, R::Error>) {
-        let Some(mut assignment) = self.current.take() else {
+        let Some(assignment) = &mut self.current else {
             return;
         };
-        let start = assignment.start;
         let record = &mut assignment.record;
         let end = match returned {
             Returned::Value(value) => {
@@ -115,9 +115,10 @@ where
                 AttemptEnd::Succeeded
             }
             Returned::Error(error) => {
-                let class = self.classify(&error);
-                if record.errors.len() > KEPT_ERRORS {
-                    record.errors.remove(0);
+                let class = classify(&self.engine, &error);
+                if record.errors.len() >= KEPT_ERRORS {
+                    // Dropping it is the user's code; should it panic, the job is still in its place.
+                    drop(record.errors.remove(0));
                 }
                 record.errors.push(error);
                 AttemptEnd::Failed(class)
@@ -129,6 +130,10 @@ where
             Returned::Nothing => AttemptEnd::TimedOut,
         };
         let reported = Reports::take(&mut self.reports);
+        let Some(assignment) = self.current.take() else {
+            return;
+        };
+        let start = assignment.start;
         let core = &self.engine.core;
         let (step, next) = core.end_attempt(at, assignment, end, &reported, true);
         self.current = next;
@@ -137,19 +142,13 @@ where
             let (end, retry) = (end.as_str(), step.retry);
             tracing::debug!(run = %core.run, job, attempt, end, retry, "An attempt failed.");
         }
-        let wants_input = step.wants_input;
+        let (wants_input, launch) = (step.wants_input, step.launch);
         core.follow_up(step);
         if wants_input {
             self.engine.refill();
+        } else if launch {
+            self.engine.launch();
         }
-    }
-
-    fn classify(&self, error: &R::Error) -> ErrorClass {
-        catch_unwind(AssertUnwindSafe(|| (self.engine.classify)(error))).unwrap_or_else(|payload| {
-            let message = panic_message(&*payload);
-            self.engine.core.fail(RunError::ClassifierPanicked { message });
-            ErrorClass::Permanent
-        })
     }
 }
 
@@ -179,6 +178,18 @@ where
         core.follow_up(step);
         core.driver.notify_one();
     }
+}
+
+fn classify<J, R>(engine: &Engine<J, R>, error: &R::Error) -> ErrorClass
+where
+    J: Send + Sync + 'static,
+    R: Runner<J>,
+{
+    catch_unwind(AssertUnwindSafe(|| (engine.classify)(error))).unwrap_or_else(|payload| {
+        let message = panic_message(&*payload);
+        engine.core.fail(RunError::ClassifierPanicked { message });
+        ErrorClass::Permanent
+    })
 }
 
 /// What came of an attempt.
@@ -233,7 +244,8 @@ impl Timer {
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
         }
-        while sleep.as_mut().poll(cx).is_ready() {
+        // An attempt that has used up its task's budget must not keep its own timer from being looked at.
+        while Pin::new(&mut unconstrained(sleep.as_mut())).poll(cx).is_ready() {
             if sleep.deadline() >= deadline {
                 return Poll::Ready(());
             }

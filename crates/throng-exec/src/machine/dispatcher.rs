@@ -7,7 +7,7 @@ mod control;
 mod ending;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -77,6 +77,8 @@ pub(crate) struct Dispatcher {
     gate: Gate,
     /// When the rates let the next attempt start, if they are what holds it back.
     gate_opens: Option<Tick>,
+    /// The rates were changed by what an attempt used: more than one other may start.
+    refunded: bool,
     gate_shut_since: Option<Tick>,
     gate_shut: Tick,
     mode: Mode,
@@ -88,7 +90,7 @@ pub(crate) struct Dispatcher {
     input_ended: bool,
     /// Jobs are being taken from the input and are not admitted yet.
     pulling: bool,
-    closed: Vec<(u32, Ending)>,
+    closed: VecDeque<(u32, Ending)>,
     events: Vec<(Tick, EventKind)>,
     stats: Stats,
 }
@@ -106,6 +108,7 @@ impl Dispatcher {
             timers: BinaryHeap::new(),
             gate,
             gate_opens: None,
+            refunded: false,
             gate_shut_since: None,
             gate_shut: 0,
             mode: Mode::Open,
@@ -116,7 +119,7 @@ impl Dispatcher {
             untaken: 0,
             input_ended: false,
             pulling: false,
-            closed: Vec::new(),
+            closed: VecDeque::new(),
             events: Vec::new(),
             stats: Stats::default(),
             deadline: settings.deadline.map(nanos),
@@ -129,7 +132,8 @@ impl Dispatcher {
 
     /// Returns how many jobs may be admitted now.
     pub(crate) fn room(&self) -> usize {
-        if self.input_ended || self.pulling || self.mode != Mode::Open {
+        let behind = self.events.len() > 8 * self.settings.window;
+        if self.input_ended || self.pulling || behind || self.mode != Mode::Open {
             return 0;
         }
         self.settings
@@ -138,10 +142,11 @@ impl Dispatcher {
     }
 
     /// Returns how many jobs should be taken from the input now: all that fit, once a quarter of the window is free
-    /// or nothing is ready, so that the input is asked for many jobs at a time.
+    /// or nothing can start, so that the input is asked for many jobs at a time.
     pub(crate) fn wanted(&self) -> usize {
         let room = self.room();
-        if self.ready() == 0 || room >= self.settings.window / 4 {
+        let next = self.retries.peek().or_else(|| self.fresh.peek());
+        if next.is_none() || room >= self.settings.window / 4 {
             room
         } else {
             0
@@ -237,7 +242,7 @@ impl Dispatcher {
             match timer {
                 Timer::Backoff(index) => self.end_backoff(now, due, index),
                 Timer::Key(key) => {
-                    if self.keys.warm(key, now) {
+                    if self.keys.warm(key, now, self.gate_clock(now)) {
                         self.retries.set_blocked(key, false);
                         self.fresh.set_blocked(key, false);
                     }
@@ -268,7 +273,7 @@ impl Dispatcher {
 
     /// Takes a job that has ended since the last call. Its slot tells of it until the next job is admitted.
     pub(crate) fn pop_closed(&mut self) -> Option<(u32, Ending)> {
-        self.closed.pop()
+        self.closed.pop_front()
     }
 
     pub(crate) fn slot(&self, index: u32) -> &Slot {
@@ -281,6 +286,11 @@ impl Dispatcher {
 
     pub(crate) fn has_events(&self) -> bool {
         !self.events.is_empty()
+    }
+
+    /// Returns true, once, if what an attempt used has changed the rates.
+    pub(crate) fn take_refunded(&mut self) -> bool {
+        std::mem::take(&mut self.refunded)
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -318,7 +328,8 @@ impl Dispatcher {
     /// Returns the cost of the next attempt if it may start now; if only the rates forbid it, notes until when.
     fn next_ready(&mut self, now: Tick) -> Option<Cost> {
         self.gate_opens = None;
-        let startable = self.mode == Mode::Open && !self.paused && self.running < self.settings.limit;
+        let open = self.mode == Mode::Open && self.deadline.is_none_or(|deadline| now < deadline);
+        let startable = open && !self.paused && self.running < self.settings.limit;
         let next = if startable {
             self.retries.peek().or_else(|| self.fresh.peek())
         } else {
@@ -380,8 +391,13 @@ impl Dispatcher {
 
     /// Reads a clock that runs while the rates or a cool-down hold the key back.
     fn throttle_clock(&self, key: u32, now: Tick) -> Tick {
-        let gate = self.gate_shut + self.gate_shut_since.map_or(0, |since| now - since);
-        gate + self.keys.cooled(key, now)
+        let gate = self.gate_clock(now);
+        gate + self.keys.cooled(key, now, gate)
+    }
+
+    /// Reads a clock that runs while the rates hold everybody back.
+    fn gate_clock(&self, now: Tick) -> Tick {
+        self.gate_shut + self.gate_shut_since.map_or(0, |since| now - since)
     }
 
     fn open_gate(&mut self, now: Tick) {

@@ -1,5 +1,5 @@
 //! The keys of a run and their cool-downs. A key lives as long as it has admitted jobs or a cool-down, so that the
-//! number of keys in memory is bounded by the window and not by the input.
+//! number of keys in memory does not grow with the input: it is bounded by the window and by how many cool at a time.
 
 use std::collections::HashMap;
 
@@ -22,9 +22,10 @@ struct KeyState {
     jobs: usize,
     /// When the cool-down ends; 0 means that there is none.
     cools_until: Tick,
-    /// Since when the key has been cooling, if it is.
-    cooling_since: Option<Tick>,
-    /// How long the key has been cooling in all, the present cool-down not included.
+    /// Since when the key has been cooling, if it is, and what the clock of the rates said then.
+    cooling_since: Option<(Tick, Tick)>,
+    /// How long the key has been cooling in all while the rates did not hold it back as well, the present cool-down not
+    /// included.
     cooled: Tick,
     pace: Pace,
 }
@@ -82,18 +83,18 @@ impl Keys {
     }
 
     /// Starts or lengthens a cool-down. Returns true if it ends later than before.
-    pub(crate) fn cool(&mut self, key: u32, now: Tick, until: Tick) -> bool {
+    pub(crate) fn cool(&mut self, key: u32, now: Tick, until: Tick, gate: Tick) -> bool {
         let state = &mut self.states[key as usize];
         if until <= state.cools_until.max(now) {
             return false;
         }
         state.cools_until = until;
-        state.cooling_since.get_or_insert(now);
+        state.cooling_since.get_or_insert((now, gate));
         true
     }
 
     /// Ends the cool-down of the key, if it is over. Returns true if it was.
-    pub(crate) fn warm(&mut self, key: u32, now: Tick) -> bool {
+    pub(crate) fn warm(&mut self, key: u32, now: Tick, gate: Tick) -> bool {
         let state = &mut self.states[key as usize];
         if state.cools_until > now {
             return false;
@@ -101,14 +102,14 @@ impl Keys {
         let Some(since) = state.cooling_since.take() else {
             return false;
         };
-        state.cooled += now - since;
+        state.cooled += cooling(since, now, gate);
         true
     }
 
-    /// Returns how long the key has been cooling in all by now.
-    pub(crate) fn cooled(&self, key: u32, now: Tick) -> Tick {
+    /// Returns how long the key has been cooling in all by now, without the time in which the rates held it back as well.
+    pub(crate) fn cooled(&self, key: u32, now: Tick, gate: Tick) -> Tick {
         let state = &self.states[key as usize];
-        state.cooled + state.cooling_since.map_or(0, |since| now - since)
+        state.cooled + state.cooling_since.map_or(0, |since| cooling(since, now, gate))
     }
 
     fn sweep(&mut self) {
@@ -124,6 +125,11 @@ impl Keys {
         });
         self.sweep_at = (self.by_name.len() * 2).max(64);
     }
+}
+
+/// Returns how long a cool-down has lasted, without the time that the clock of the rates has counted meanwhile.
+fn cooling((since, gate_then): (Tick, Tick), now: Tick, gate: Tick) -> Tick {
+    (now - since).saturating_sub(gate - gate_then)
 }
 
 #[cfg(test)]
@@ -144,7 +150,7 @@ mod tests {
     fn a_key_that_cools_is_kept() {
         let mut keys = Keys::new();
         let cooling = keys.enter(Some(&Key::from("cooling")));
-        assert!(keys.cool(cooling, 0, 10));
+        assert!(keys.cool(cooling, 0, 10, 0));
         keys.leave(cooling);
         for n in 0..200 {
             let key = keys.enter(Some(&Key::from(format!("key {n}"))));
@@ -152,10 +158,13 @@ mod tests {
         }
         assert_eq!(keys.enter(Some(&Key::from("cooling"))), cooling);
         assert!(keys.states[cooling as usize].cooling_since.is_some());
-        assert_eq!(keys.cooled(cooling, 4), 4);
-        assert!(!keys.cool(cooling, 4, 9), "a shorter cool-down changes nothing");
-        assert!(!keys.warm(cooling, 9));
-        assert!(keys.warm(cooling, 12));
-        assert_eq!(keys.cooled(cooling, 50), 12);
+        assert_eq!(keys.cooled(cooling, 4, 0), 4);
+        assert!(
+            !keys.cool(cooling, 4, 9, 0),
+            "a shorter cool-down changes nothing"
+        );
+        assert!(!keys.warm(cooling, 9, 0));
+        assert!(keys.warm(cooling, 12, 5));
+        assert_eq!(keys.cooled(cooling, 50, 5), 7, "5 of 12 belong to the rates");
     }
 }

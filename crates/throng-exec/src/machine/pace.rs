@@ -99,7 +99,11 @@ impl Pace {
             return;
         }
         let rate = f64::from(self.accepted) / (passed as f64 / SECOND);
-        self.accepted_rate = if self.accepted_rate > 0.0 {
+        // After a rest, nothing was refused and nothing was asked: that says nothing about the rate.
+        let rested = passed > 2 * COHORT.1 && self.accepted_rate > 0.0;
+        self.accepted_rate = if rested {
+            self.accepted_rate
+        } else if self.accepted_rate > 0.0 {
             (self.accepted_rate + rate) / 2.0
         } else {
             rate

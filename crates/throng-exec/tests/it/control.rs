@@ -203,7 +203,7 @@ async fn an_attempt_knows_when_it_will_be_dropped() {
         sleep(ms(200)).await;
         Ok::<_, Fault>(left)
     };
-    let report = executor.run([0, 1], runner).await.unwrap();
+    let report = executor.run([0, 1], runner).await;
     let left: Vec<_> = report
         .finished
         .into_iter()
@@ -240,4 +240,86 @@ async fn progress_is_live() {
         9,
         "nothing changes after the end"
     );
+}
+
+#[tokio::test]
+async fn an_attempt_that_uses_up_its_budget_times_out_all_the_same() {
+    // Real time: a task that never waits does not let a paused clock go on.
+    let executor = once(1).attempt_timeout(ms(20)).build().unwrap();
+    let began = std::time::Instant::now();
+    let busy = move |_: u8, _: Attempt| async move {
+        while began.elapsed() < std::time::Duration::from_secs(20) {
+            tokio::task::coop::consume_budget().await;
+        }
+        Ok::<_, Fault>(())
+    };
+    let report = executor.run([0], busy).await;
+    assert_eq!(
+        report.finished[0].outcome,
+        Outcome::TimedOut(TimeoutKind::Attempt)
+    );
+}
+
+#[tokio::test]
+async fn no_attempt_begins_after_the_deadline_though_no_job_ever_waits() {
+    let executor = once(1).deadline(ms(30)).build().unwrap();
+    let began = std::time::Instant::now();
+    let busy = move |_: u32, _: Attempt| async move {
+        let at = began.elapsed();
+        while began.elapsed() < at + ms(5) {}
+        Ok::<_, Fault>(at)
+    };
+    let report = executor.run(0..64, busy).await;
+    let started: Vec<_> = report
+        .finished
+        .iter()
+        .filter_map(|job| job.outcome.as_success())
+        .collect();
+    // Some slack for the time between the clock of the run and that of the test.
+    assert!(started.iter().all(|at| **at < ms(35)), "{started:?}");
+    assert_eq!(
+        report.summary.count(OutcomeKind::Skipped) + started.len() as u64,
+        64
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_times_out_while_the_run_is_cancelled_is_cancelled() {
+    let executor = once(1).attempt_timeout(ms(100)).build().unwrap();
+    let hang = |_: u64, _: Attempt| std::future::pending::<Result<(), Fault>>();
+    let run = executor.start(0..3_u64, hang);
+    run.handle().cancel(ms(10_000));
+    let handle = run.handle();
+    sleep(ms(50)).await;
+    drop(handle);
+    let (jobs, _) = collect(run).await;
+    assert!(
+        jobs.iter().all(|job| job.outcome == Outcome::Cancelled),
+        "{jobs:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_a_drain_ends_are_told_in_their_order() {
+    let run = once(1).build().unwrap().start(0..5_u64, work);
+    let handle = run.handle();
+    sleep(ms(50)).await;
+    handle.drain();
+    let mut run = run;
+    let mut ids = Vec::new();
+    while let Some(job) = run.next().await {
+        ids.push(job.id.index());
+    }
+    assert_eq!(ids, [1, 2, 3, 4, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_can_look_for_outcomes_without_waiting() {
+    let mut run = once(2).build().unwrap().start(0..4_u64, work);
+    assert!(run.try_next().is_none());
+    sleep(ms(100)).await;
+    tokio::task::yield_now().await;
+    assert!(run.try_next().is_some() && run.try_next().is_some());
+    assert!(run.try_next().is_none());
+    assert_eq!(run.finish().await.unwrap().ended(), 4);
 }

@@ -27,7 +27,7 @@ async fn events_of(seed: u64, retry: RetryPolicy, jobs: u64) -> Vec<Event> {
             Ok(())
         }
     };
-    executor.run(0..jobs, runner).await.unwrap();
+    let _ = executor.run(0..jobs, runner).await;
     std::mem::take(&mut *log.lock().unwrap())
 }
 
@@ -111,4 +111,52 @@ async fn a_sink_that_panics_ends_the_run_and_loses_no_outcome() {
             message: "disk full".into()
         }
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_happens_after_the_end() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&log);
+    let record = move |event: &Event| sink.lock().unwrap().push(event.kind.clone());
+    let executor = once(1).events(Arc::new(record)).build().unwrap();
+    let mut run = executor.start([1_u64], |n: u64, _: Attempt| async move { Ok::<_, Fault>(n) });
+    while run.next().await.is_some() {}
+    let handle = run.handle();
+    handle.pause();
+    handle.drain();
+    handle.resume();
+    run.shutdown().await;
+    handle.abort();
+    assert_eq!(log.lock().unwrap().last(), Some(&EventKind::RunFinished));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_sink_slows_the_run_down_instead_of_filling_the_memory() {
+    let waiting = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let told = Arc::clone(&waiting);
+    let sink = move |event: &Event| {
+        if let EventKind::JobFinished { job, .. } = event.kind {
+            told.store(job.index(), std::sync::atomic::Ordering::SeqCst);
+        }
+        std::thread::sleep(std::time::Duration::from_micros(50));
+    };
+    let executor = once(4)
+        .window(crate::support::n(64))
+        .events(Arc::new(sink))
+        .build()
+        .unwrap();
+    let mut run = executor.start(
+        0..1_500_u64,
+        |n: u64, _: Attempt| async move { Ok::<_, Fault>(n) },
+    );
+    let mut ahead = 0;
+    while let Some(job) = run.next().await {
+        ahead = job
+            .id
+            .index()
+            .saturating_sub(waiting.load(std::sync::atomic::Ordering::SeqCst))
+            .max(ahead);
+    }
+    // Eight windows of events wait at most, three for each job, and what was on its way when it became too many.
+    assert!(ahead < 600, "{ahead} jobs ahead of the sink");
 }

@@ -28,12 +28,7 @@ async fn an_iterator_is_pulled_no_further_than_the_window() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_without_jobs_ends_at_once() {
-    let report = once(2)
-        .build()
-        .unwrap()
-        .run(Vec::<u64>::new(), echo)
-        .await
-        .unwrap();
+    let report = once(2).build().unwrap().run(Vec::<u64>::new(), echo).await;
     assert_eq!((report.finished.len(), report.summary.wall), (0, ms(0)));
     assert_eq!(report.summary.running_time.count, 0);
 }
@@ -140,7 +135,7 @@ impl Runner<String> for Length {
 #[tokio::test(start_paused = true)]
 async fn a_runner_may_borrow_its_job() {
     let jobs = ["a", "bcd"].map(|text| JobSpec::new(text.to_owned()));
-    let report = once(1).build().unwrap().run(jobs, Length).await.unwrap();
+    let report = once(1).build().unwrap().run(jobs, Length).await;
     let lengths: Vec<_> = report
         .finished
         .into_iter()
@@ -165,8 +160,75 @@ fn a_configuration_that_makes_no_sense_is_refused_with_the_value_named() {
         [
             "window is 99, but it must hold max_concurrent jobs",
             "attempt_timeout is 0ns, but it must be above zero",
-            "factor is 0.5, but it must be at least 1",
-            "factor is NaN, but it must be at least 1",
+            "factor is 0.5, but it must be a finite number of at least 1",
+            "factor is NaN, but it must be a finite number of at least 1",
         ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_polled_again_when_its_jobs_have_gone_into_backoff() {
+    let executor = once(1)
+        .window(n(8))
+        .retry(crate::support::fixed(2, ms(60_000)))
+        .build()
+        .unwrap();
+    let began = Instant::now();
+    let runner = move |job: u64, cx: Attempt| async move {
+        sleep(ms(1)).await;
+        if job < 7 && cx.number().get() == 1 {
+            Err(crate::support::TRANSIENT)
+        } else {
+            Ok(began.elapsed())
+        }
+    };
+    let mut run = executor.start_stream(futures_util::stream::iter(0..8), runner);
+    let first = run.next().await.unwrap();
+    assert_eq!((first.input, first.outcome.success()), (7, Some(ms(8))));
+}
+
+struct PanicsWhenDropped(u64);
+
+impl Iterator for PanicsWhenDropped {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        self.0 += 1;
+        (self.0 <= 3).then_some(self.0)
+    }
+}
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("cannot be dropped");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_input_that_panics_when_it_is_dropped_loses_no_outcome() {
+    let report = once(1).build().unwrap().run(PanicsWhenDropped(0), echo).await;
+    assert_eq!(
+        report.summary.count(OutcomeKind::Succeeded) + report.summary.count(OutcomeKind::Cancelled),
+        3
+    );
+    let error = report.into_result().unwrap_err();
+    assert_eq!(
+        error,
+        RunError::InputPanicked {
+            message: "cannot be dropped".into()
+        }
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_keeps_its_outcomes_though_the_run_could_not_go_on() {
+    let jobs = (0..100_u64).inspect(|n| assert!(*n < 99, "bad record"));
+    let report = once(2).build().unwrap().run(jobs, echo).await;
+    assert_eq!(report.finished.len(), 99);
+    assert_eq!(
+        report.error,
+        Some(RunError::InputPanicked {
+            message: "bad record".into()
+        })
     );
 }

@@ -94,6 +94,37 @@ fn a_runtime_that_ends_during_a_run_does_not_hang_or_panic() {
     let progress = run.handle().progress();
     assert_eq!(
         (progress.running, progress.count(OutcomeKind::Cancelled)),
-        (0, 16)
+        (0, 64),
+        "every admitted job has its outcome"
     );
+}
+
+#[test]
+#[should_panic(expected = "timers are disabled")]
+fn a_runtime_without_a_time_driver_shows_in_the_caller() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async { drop(once(1).build().unwrap().start(0..3, gauged(&Gauge::default()))) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_run_lets_go_of_its_input_and_outcomes_though_a_handle_lives_on() {
+    let token = std::sync::Arc::new(());
+    let held = std::sync::Arc::clone(&token);
+    let jobs = (0..1_000).inspect(move |_| assert_eq!(*held, ()));
+    let value = std::sync::Arc::clone(&token);
+    let runner = move |_: u64, _: Attempt| {
+        let value = std::sync::Arc::clone(&value);
+        async move { Ok::<_, Fault>(value) }
+    };
+    let run = once(2).build().unwrap().start(jobs, runner);
+    let handle = run.handle();
+    sleep(ms(10)).await;
+    assert!(
+        std::sync::Arc::strong_count(&token) > 60,
+        "the window is full of outcomes"
+    );
+    drop(run);
+    sleep(ms(10)).await;
+    assert_eq!(std::sync::Arc::strong_count(&token), 1);
+    assert_eq!(handle.progress().running, 0);
 }

@@ -21,7 +21,7 @@ async fn at_most_max_concurrent_attempts_run() {
             Ok::<_, Fault>(())
         }
     };
-    executor.run(0..500, runner).await.unwrap();
+    let _ = executor.run(0..500, runner).await;
     assert_eq!((gauge.peak(), gauge.now()), (7, 0));
 }
 
@@ -64,7 +64,7 @@ async fn start_times(executor: &Executor, jobs: Vec<JobSpec<u64>>, used: Option<
             Ok::<_, Fault>(())
         }
     };
-    let report = executor.run(jobs, runner).await.unwrap();
+    let report = executor.run(jobs, runner).await;
     assert_eq!(
         report.summary.count(OutcomeKind::Succeeded),
         report.summary.admitted
@@ -88,7 +88,7 @@ async fn time_behind_a_rate_counts_as_throttled() {
     let rates = Rates::new().requests_per_minute(attempts(60));
     let executor = once(50).rates(rates).build().unwrap();
     let runner = |_: u64, _: Attempt| async move { Ok::<_, Fault>(()) };
-    let report = executor.run(0..4, runner).await.unwrap();
+    let report = executor.run(0..4, runner).await;
     for job in report.finished {
         assert_eq!(job.timing.throttled, ms(1_000 * job.id.index()));
         assert_eq!(job.timing.queued, ms(0));
@@ -139,4 +139,76 @@ async fn keys_take_turns_within_the_window() {
     }
     let few_in_first_twenty = first.iter().take(20).filter(|key| *key == "few").count();
     assert_eq!(few_in_first_twenty, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_cools_down_does_not_stop_the_input_of_others() {
+    let executor = once(10)
+        .window(n(64))
+        .retry(throng_exec::RetryPolicy::exponential(attempts(2)))
+        .build()
+        .unwrap();
+    let runner = |job: u64, cx: Attempt| async move {
+        if job < 50 && cx.number().get() == 1 {
+            return Err(crate::support::throttled(Some(ms(60_000))));
+        }
+        sleep(ms(10)).await;
+        Ok(())
+    };
+    let jobs = (0..1_000).map(|job| JobSpec::new(job).key(if job < 50 { "a" } else { "b" }));
+    let run = executor.start(jobs, runner);
+    let handle = run.handle();
+    let all = tokio::spawn(run.finish());
+    sleep(ms(30_000)).await;
+    assert!(handle.progress().ended() >= 900, "{:?}", handle.progress());
+    assert_eq!(all.await.unwrap().unwrap().count(OutcomeKind::Succeeded), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refund_starts_every_job_that_it_makes_room_for() {
+    let rates = Rates::new().output_tokens_per_minute(attempts(600));
+    let executor = once(10).rates(rates).build().unwrap();
+    let cost = |output_tokens| Cost {
+        input_tokens: 0,
+        output_tokens,
+    };
+    let jobs = [200, 2, 2, 2, 2].map(|tokens| JobSpec::new(u64::from(tokens)).cost(cost(tokens)));
+    let began = Instant::now();
+    let starts = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&starts);
+    let runner = move |_: u64, cx: Attempt| {
+        log.lock().unwrap().push(began.elapsed().as_millis());
+        async move {
+            sleep(ms(1_000)).await;
+            cx.report_usage(&Usage::of(0, 1));
+            Ok::<_, Fault>(())
+        }
+    };
+    let _ = executor.run(jobs, runner).await;
+    assert_eq!(*starts.lock().unwrap(), [0, 1_000, 1_000, 1_000, 1_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_and_a_cool_down_at_the_same_time_count_once() {
+    let rates = Rates::new().requests_per_minute(attempts(6));
+    let executor = once(1)
+        .rates(rates)
+        .retry(throng_exec::RetryPolicy::exponential(attempts(2)))
+        .build()
+        .unwrap();
+    let runner = |job: u64, cx: Attempt| async move {
+        sleep(ms(1_000)).await;
+        let refused = job == 0 && cx.number().get() == 1;
+        if refused {
+            Err(crate::support::throttled(Some(ms(12_000))))
+        } else {
+            Ok(())
+        }
+    };
+    let report = executor.run([0, 1], runner).await;
+    for job in report.finished {
+        let timing = job.timing;
+        assert!(timing.queued <= ms(1_000), "{timing:?}");
+        assert_eq!(timing.running, ms(1_000) * job.attempts);
+    }
 }

@@ -38,7 +38,7 @@ async fn every_way_to_end_is_one_outcome_in_the_order_of_submission() {
         Act::PanicAtOnce,
         Act::Succeed,
     ];
-    let report = executor.run(acts, act).await.unwrap();
+    let report = executor.run(acts, act).await;
     let outcomes: Vec<_> = report.finished.iter().map(|job| job.outcome.clone()).collect();
     assert_eq!(
         outcomes,
@@ -63,7 +63,7 @@ async fn a_runner_that_panics_before_its_future_is_a_panicked_job() {
     fn refuse(_: u8, _: Attempt) -> std::future::Ready<Result<(), Fault>> {
         panic!("no future");
     }
-    let report = once(1).build().unwrap().run([1, 2], refuse).await.unwrap();
+    let report = once(1).build().unwrap().run([1, 2], refuse).await;
     let kinds: Vec<_> = report.finished.iter().map(|job| job.outcome.kind()).collect();
     assert_eq!(kinds, [OutcomeKind::Panicked; 2]);
 }
@@ -78,7 +78,7 @@ async fn a_long_panic_message_is_cut() {
             Err::<(), _>(PERMANENT)
         }
     };
-    let report = executor.run([1], shout).await.unwrap();
+    let report = executor.run([1], shout).await;
     let Outcome::Panicked(message) = &report.finished[0].outcome else {
         panic!("{report:?}")
     };
@@ -138,7 +138,7 @@ async fn usage_and_first_output_are_reported_and_a_late_report_is_lost() {
             Ok(())
         }
     };
-    let report = executor.run([true, false], runner).await.unwrap();
+    let report = executor.run([true, false], runner).await;
     assert_eq!(report.finished[0].usage, Usage::of(5, 3));
     assert_eq!(
         report.finished[1].usage,
@@ -159,7 +159,7 @@ async fn distributions_are_those_of_the_jobs() {
         sleep(ms(9 * n)).await;
         Ok::<_, Fault>(())
     };
-    let report = executor.run(1..=100, runner).await.unwrap();
+    let report = executor.run(1..=100, runner).await;
     let close = |measured: std::time::Duration, expect: u64| {
         let off = measured.as_secs_f64() / ms(expect).as_secs_f64() - 1.0;
         assert!(off.abs() < 0.002, "{measured:?} is not {expect} ms");

@@ -27,7 +27,7 @@ async fn attempts_of(executor: &Executor, fault: Fault, jobs: Vec<u32>) -> (Vec<
             }
         }
     };
-    let report = executor.run(jobs.into_iter().enumerate(), runner).await.unwrap();
+    let report = executor.run(jobs.into_iter().enumerate(), runner).await;
     let kinds = report.finished.iter().map(|job| job.outcome.kind()).collect();
     (std::mem::take(&mut *log.lock().unwrap()), kinds)
 }
@@ -56,7 +56,7 @@ async fn a_retry_goes_ahead_of_new_jobs() {
             }
         }
     };
-    executor.run(0..5, runner).await.unwrap();
+    let _ = executor.run(0..5, runner).await;
     assert_eq!(
         *order.lock().unwrap(),
         [(0, 1), (1, 1), (2, 1), (0, 2), (3, 1), (4, 1)]
@@ -105,7 +105,7 @@ async fn a_timeout_is_tried_again_unless_the_policy_says_no() {
         let policy = fixed(3, ms(1)).retry_timeouts(retry);
         let executor = once(1).retry(policy).attempt_timeout(ms(10)).build().unwrap();
         let hang = |_: u8, _: Attempt| std::future::pending::<Result<(), Fault>>();
-        let report = executor.run([0], hang).await.unwrap();
+        let report = executor.run([0], hang).await;
         assert_eq!(report.finished[0].attempts, expect);
         assert_eq!(report.finished[0].outcome.kind(), OutcomeKind::TimedOut);
     }
@@ -135,7 +135,7 @@ async fn a_retry_after_holds_back_everybody_who_uses_the_key() {
         }
     };
     let jobs = ["slow", "slow", "slow", "free", "free"].map(|key| JobSpec::new(key).key(key));
-    let report = executor.run(jobs, runner).await.unwrap();
+    let report = executor.run(jobs, runner).await;
     assert_eq!(report.summary.count(OutcomeKind::Succeeded), 5);
     let log = log.lock().unwrap();
     let mut later: Vec<_> = log
@@ -184,7 +184,7 @@ async fn patience_ends_with_a_job_that_is_throttled_for_ever() {
     let executor = once(1).retry(policy).build().unwrap();
     let (began, kinds) = attempts_of(&executor, throttled(None), vec![u32::MAX]).await;
     assert_eq!(kinds, [OutcomeKind::Failed]);
-    assert!(*began[0].last().unwrap() <= 1_000, "{began:?}");
+    assert!(*began[0].last().unwrap() <= 1_020, "{began:?}");
     assert!(began[0].len() > 5, "{began:?}");
 }
 
@@ -221,7 +221,52 @@ async fn ten_thousand_failing_jobs_keep_every_permit_busy() {
             Ok(())
         }
     };
-    let report = executor.run(0..9_000, runner).await.unwrap();
+    let report = executor.run(0..9_000, runner).await;
     let busy = report.summary.running.as_secs_f64() / (8.0 * report.summary.wall.as_secs_f64());
     assert!(busy > 0.99, "permits were busy {busy:.4} of the time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_without_waits_ends_all_the_same() {
+    let executor = once(1).retry(fixed(2_000, ms(0)).factor(2.0)).build().unwrap();
+    let (began, kinds) = attempts_of(&executor, TRANSIENT, vec![u32::MAX]).await;
+    assert_eq!((began[0].len(), kinds), (2_000, vec![OutcomeKind::Failed]));
+
+    let executor = once(1).retry(fixed(2, ms(0)).patience(ms(100))).build().unwrap();
+    let (began, kinds) = attempts_of(&executor, throttled(None), vec![u32::MAX]).await;
+    assert_eq!(kinds, [OutcomeKind::Failed]);
+    assert!(began[0].len() <= 101, "{} attempts", began[0].len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_throttled_attempts_counts_against_patience() {
+    let executor = once(1)
+        .retry(fixed(2, ms(1)).patience(ms(10_000)))
+        .build()
+        .unwrap();
+    let slow = |_: u8, _: Attempt| async {
+        sleep(ms(1_000)).await;
+        Err::<(), _>(throttled(Some(ms(1))))
+    };
+    let report = executor.run([0], slow).await;
+    assert!(
+        (5..=10).contains(&report.finished[0].attempts),
+        "{}",
+        report.finished[0].attempts
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn jitter_does_not_cost_a_job_the_retry_that_its_floor_allows() {
+    for seed in 0..50 {
+        let policy = fixed(2, ms(1)).patience(ms(600_000));
+        let executor = once(1)
+            .retry(policy)
+            .deadline(ms(450_000))
+            .seed(seed)
+            .build()
+            .unwrap();
+        let (_, kinds) = attempts_of(&executor, throttled(Some(ms(400_000))), vec![1]).await;
+        assert_eq!(kinds, [OutcomeKind::Succeeded], "seed {seed}");
+    }
 }

@@ -12,21 +12,21 @@ use crate::rate::Tick;
 
 impl Dispatcher {
     pub(crate) fn pause(&mut self, now: Tick) {
-        if !self.paused {
+        if !self.paused && !self.is_over() {
             self.paused = true;
             self.event(now, EventKind::RunPaused);
         }
     }
 
     pub(crate) fn resume(&mut self, now: Tick) {
-        if self.paused {
+        if self.paused && !self.is_over() {
             self.paused = false;
             self.event(now, EventKind::RunResumed);
         }
     }
 
     pub(crate) fn drain(&mut self, now: Tick) {
-        if self.mode == Mode::Open {
+        if self.mode == Mode::Open && !self.is_over() {
             self.event(now, EventKind::RunDraining);
             self.stop(now, Mode::Draining);
         }
@@ -34,6 +34,9 @@ impl Dispatcher {
 
     /// Closes the jobs that wait; running attempts are to be dropped when the grace period is over.
     pub(crate) fn cancel(&mut self, now: Tick, grace: Option<Duration>) {
+        if self.is_over() {
+            return;
+        }
         if self.mode != Mode::Cancelled {
             self.event(now, EventKind::RunCancelled);
             self.stop(now, Mode::Cancelled);
@@ -128,7 +131,7 @@ impl Dispatcher {
                 outcome: stats::kind(ending),
             },
         );
-        self.closed.push((index, ending));
+        self.closed.push_back((index, ending));
         self.settle(now);
         true
     }

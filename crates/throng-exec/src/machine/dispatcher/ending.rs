@@ -12,6 +12,9 @@ use crate::attempt::Reported;
 use crate::machine::slot::{AttemptEnd, Ending, Phase};
 use crate::rate::Tick;
 
+/// How long a job waits at least after it was refused, so that each refusal costs it some of its patience.
+const LEAST: Duration = Duration::from_millis(1);
+
 impl Dispatcher {
     /// Gives the attempt's permit back. Returns true if the job has ended; it then stands in
     /// [`Dispatcher::take_closed`].
@@ -42,9 +45,11 @@ impl Dispatcher {
         };
         if used != slot.cost {
             self.gate.settle(now, slot.cost, used);
+            self.refunded = true;
         }
         match end {
             AttemptEnd::Failed(ErrorClass::Throttled { .. }) => self.keys.pace(key).refused(now, began),
+            AttemptEnd::Dropped => {}
             _ => self.keys.pace(key).accepted(now),
         }
         let cancelled = self.mode == Mode::Cancelled;
@@ -52,7 +57,9 @@ impl Dispatcher {
             AttemptEnd::Succeeded => return self.close(now, index, Ending::Succeeded),
             AttemptEnd::Panicked => return self.close(now, index, Ending::Panicked),
             AttemptEnd::Dropped => return self.close(now, index, Ending::Cancelled),
-            AttemptEnd::Failed(_) if cancelled => return self.close(now, index, Ending::Cancelled),
+            AttemptEnd::Failed(_) | AttemptEnd::TimedOut if cancelled => {
+                return self.close(now, index, Ending::Cancelled);
+            }
             AttemptEnd::Failed(class) => {
                 slot.last = Ending::Failed;
                 class
@@ -70,7 +77,7 @@ impl Dispatcher {
         let (job, attempts, last) = (slot.job, slot.attempts, slot.last);
         let attempt = NonZeroU32::new(attempts).expect("an attempt that ended was counted when it began");
         self.event(now, EventKind::AttemptFailed { job, attempt, class });
-        match self.retry_delay(now, index, class) {
+        match self.retry_delay(now, index, class, now - began) {
             Some(delay) => {
                 self.back_off(now, index, class, delay);
                 false
@@ -80,9 +87,9 @@ impl Dispatcher {
     }
 
     /// Decides whether a failed job gets another attempt, and after how long a wait.
-    fn retry_delay(&mut self, now: Tick, index: u32, class: ErrorClass) -> Option<Duration> {
+    fn retry_delay(&mut self, now: Tick, index: u32, class: ErrorClass, ran: Tick) -> Option<Duration> {
         let delay = if class.is_pushback() {
-            self.pushback_delay(now, index, class)
+            self.pushback_delay(now, index, class, ran)
         } else {
             let policy = &self.settings.retry;
             let slot = &mut self.slots[index as usize];
@@ -97,10 +104,10 @@ impl Dispatcher {
         in_time.then_some(delay)
     }
 
-    /// Returns how long a job waits that was refused because of a limit, as far as the patience allows. What the other
-    /// side asked for is a floor, for every job of the key; a random time on top of it lets the jobs that were refused
-    /// together come back one after another. Without a floor the wait grows with each such refusal of the job.
-    fn pushback_delay(&mut self, now: Tick, index: u32, class: ErrorClass) -> Option<Duration> {
+    /// Returns how long a job waits that was refused because of a limit, as far as patience and deadline allow. What the
+    /// other side asked for is a floor, for every job of the key; a random time on top of it lets the jobs that were
+    /// refused together come back one after another. Without a floor the wait grows with each such refusal of the job.
+    fn pushback_delay(&mut self, now: Tick, index: u32, class: ErrorClass, ran: Tick) -> Option<Duration> {
         self.stats.pushbacks += 1;
         let key = self.slots[index as usize].key;
         if let Some(floor) = class.retry_after() {
@@ -111,24 +118,31 @@ impl Dispatcher {
         }
         let policy = &self.settings.retry;
         let slot = &mut self.slots[index as usize];
-        let delay = match class.retry_after() {
-            Some(floor) => {
-                floor.saturating_add(floor.max(Duration::from_millis(200)).mul_f64(self.rng.f64()))
-            }
+        slot.pushed_back = slot.pushed_back.saturating_add(Duration::from_nanos(ran));
+        let mut left = policy.patience.checked_sub(slot.pushed_back)?;
+        if let Some(deadline) = self.deadline {
+            left = left.min(Duration::from_nanos(
+                deadline.saturating_sub(now).saturating_sub(1),
+            ));
+        }
+        let (floor, spread) = match class.retry_after() {
+            Some(floor) => (floor.max(LEAST), floor.max(Duration::from_millis(200))),
             None => {
                 slot.refusals += 1;
-                policy.ceiling(slot.refusals).mul_f64(0.5 + self.rng.f64() / 2.0)
+                let half = policy.ceiling(slot.refusals) / 2;
+                (half.max(LEAST), half)
             }
         };
-        let floor = class.retry_after().unwrap_or(delay);
+        let jitter = spread.min(left.checked_sub(floor)?).mul_f64(self.rng.f64());
+        let delay = floor.saturating_add(jitter);
         slot.pushed_back = slot.pushed_back.saturating_add(delay);
-        let patient = slot.pushed_back <= policy.patience && floor <= policy.patience;
-        (patient && policy.max_attempts.get() > 1).then_some(delay)
+        (policy.max_attempts.get() > 1).then_some(delay)
     }
 
     /// Lets no attempt of the key start until then.
     pub(super) fn cool(&mut self, now: Tick, key: u32, until: Tick) {
-        if self.keys.cool(key, now, until) {
+        let gate = self.gate_clock(now);
+        if self.keys.cool(key, now, until, gate) {
             self.retries.set_blocked(key, true);
             self.fresh.set_blocked(key, true);
             self.timers.push(Reverse((until, Timer::Key(key))));
