@@ -84,6 +84,11 @@ impl Gate {
         }
     }
 
+    /// Returns true if there is no limit.
+    pub(crate) fn is_open(&self) -> bool {
+        self.requests.is_none() && self.input_tokens.is_none() && self.output_tokens.is_none()
+    }
+
     /// Returns when an attempt of this cost may start: `now` or later.
     pub(crate) fn ready_at(&self, now: Tick, cost: Cost) -> Tick {
         self.each(cost)

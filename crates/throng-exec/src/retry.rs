@@ -9,8 +9,9 @@ use std::time::Duration;
 ///
 /// The default is [`RetryPolicy::exponential`] with 3 attempts. Which errors are tried again depends on their
 /// [`ErrorClass`](throng_core::ErrorClass): a permanent error never is; a transient one and a timeout are, up to
-/// `max_attempts`; a throttled or overloaded one is as long as the run's deadline and [`patience`](Self::patience)
-/// allow, because the other side has asked for another try later and the attempt cost it nothing.
+/// `max_attempts`, and so is an overloaded one without a Retry-After; a throttled one, or one with a Retry-After, is as
+/// long as the run's deadline and [`patience`](Self::patience) allow, because the other side has asked for another try
+/// later and the attempt cost it nothing.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct RetryPolicy {

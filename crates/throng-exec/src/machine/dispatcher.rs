@@ -339,6 +339,9 @@ impl Dispatcher {
             self.open_gate(now);
             return None;
         };
+        if self.gate.is_open() {
+            return Some(Cost::default());
+        }
         let cost = self.slots[index as usize].cost;
         let opens = self.gate.ready_at(now, cost);
         if opens > now {

@@ -43,7 +43,6 @@ impl Keys {
     /// Returns the number of the key and counts one job more for it.
     pub(crate) fn enter(&mut self, name: Option<&Key>) -> u32 {
         let Some(name) = name else {
-            self.states[0].jobs += 1;
             return 0;
         };
         if let Some(&key) = self.by_name.get(name) {
@@ -73,8 +72,9 @@ impl Keys {
 
     /// Counts one job less for the key.
     pub(crate) fn leave(&mut self, key: u32) {
-        let state = &mut self.states[key as usize];
-        state.jobs -= 1;
+        if key > 0 {
+            self.states[key as usize].jobs -= 1;
+        }
     }
 
     /// The rate at which the key's attempts start.

@@ -28,6 +28,8 @@ const SLACK: Tick = 50_000_000;
 /// The learned rate of one key.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
+    /// Something was refused, so that there is something to learn.
+    measures: bool,
     /// Starts per second; `None` before the first cut.
     rate: Option<f64>,
     /// When the next attempt may start.
@@ -44,6 +46,9 @@ pub(crate) struct Pace {
 impl Pace {
     /// Notes that an attempt was accepted, whatever else came of it.
     pub(crate) fn accepted(&mut self, now: Tick) {
+        if !self.measures {
+            return;
+        }
         self.roll(now);
         self.accepted += 1;
         if let Some(rate) = &mut self.rate {
@@ -56,6 +61,10 @@ impl Pace {
 
     /// Notes that an attempt, which began at `began`, was refused because of a limit.
     pub(crate) fn refused(&mut self, now: Tick, began: Tick) {
+        if !self.measures {
+            self.measures = true;
+            self.cohort_began = now;
+        }
         self.roll(now);
         if began < self.cut_at {
             return;

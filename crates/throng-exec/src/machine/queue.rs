@@ -39,6 +39,14 @@ impl FairQueue {
     }
 
     pub(crate) fn pop(&mut self) -> Option<(u32, u32)> {
+        if let [key] = *self.turns.as_slices().0
+            && self.turns.len() == 1
+            && self.lanes[key as usize].slots.len() > 1
+        {
+            // It is its own turn again.
+            self.len -= 1;
+            return Some((key, self.lanes[key as usize].slots.pop_front()?));
+        }
         let key = self.turns.pop_front()?;
         let lane = &mut self.lanes[key as usize];
         lane.has_turn = false;

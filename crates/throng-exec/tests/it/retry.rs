@@ -270,3 +270,16 @@ async fn jitter_does_not_cost_a_job_the_retry_that_its_floor_allows() {
         assert_eq!(kinds, [OutcomeKind::Succeeded], "seed {seed}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_overload_that_names_no_time_uses_up_attempts() {
+    let executor = once(1).retry(fixed(3, ms(10))).build().unwrap();
+    let silent = Fault(ErrorClass::Overloaded { retry_after: None });
+    let (began, kinds) = attempts_of(&executor, silent, vec![u32::MAX]).await;
+    assert_eq!((began[0].len(), kinds), (3, vec![OutcomeKind::Failed]));
+    let later = Fault(ErrorClass::Overloaded {
+        retry_after: Some(ms(5)),
+    });
+    let (began, kinds) = attempts_of(&executor, later, vec![10]).await;
+    assert_eq!((began[0].len(), kinds), (11, vec![OutcomeKind::Succeeded]));
+}

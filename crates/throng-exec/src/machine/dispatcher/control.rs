@@ -112,10 +112,11 @@ impl Dispatcher {
                 Mode::Open | Mode::Draining => Ending::Cancelled,
             };
             self.close(now, index, ending);
+            self.closed.push_back((index, ending));
         }
     }
 
-    pub(super) fn close(&mut self, now: Tick, index: u32, ending: Ending) -> bool {
+    pub(super) fn close(&mut self, now: Tick, index: u32, ending: Ending) -> Ending {
         let slot = &mut self.slots[index as usize];
         slot.phase = Phase::Free;
         let (job, attempts) = (slot.job, slot.attempts);
@@ -131,9 +132,8 @@ impl Dispatcher {
                 outcome: stats::kind(ending),
             },
         );
-        self.closed.push_back((index, ending));
         self.settle(now);
-        true
+        ending
     }
 
     /// Notes the end of the run, if this is it.

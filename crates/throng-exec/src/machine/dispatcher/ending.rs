@@ -16,15 +16,14 @@ use crate::rate::Tick;
 const LEAST: Duration = Duration::from_millis(1);
 
 impl Dispatcher {
-    /// Gives the attempt's permit back. Returns true if the job has ended; it then stands in
-    /// [`Dispatcher::take_closed`].
+    /// Gives the attempt's permit back. Returns how the job has ended, if it has.
     pub(crate) fn attempt_ended(
         &mut self,
         now: Tick,
         index: u32,
         end: AttemptEnd,
         reported: &Reported,
-    ) -> bool {
+    ) -> Option<Ending> {
         self.running -= 1;
         let slot = &mut self.slots[index as usize];
         let Phase::Running { deadline_binds } = slot.phase else {
@@ -54,11 +53,11 @@ impl Dispatcher {
         }
         let cancelled = self.mode == Mode::Cancelled;
         let class = match end {
-            AttemptEnd::Succeeded => return self.close(now, index, Ending::Succeeded),
-            AttemptEnd::Panicked => return self.close(now, index, Ending::Panicked),
-            AttemptEnd::Dropped => return self.close(now, index, Ending::Cancelled),
+            AttemptEnd::Succeeded => return Some(self.close(now, index, Ending::Succeeded)),
+            AttemptEnd::Panicked => return Some(self.close(now, index, Ending::Panicked)),
+            AttemptEnd::Dropped => return Some(self.close(now, index, Ending::Cancelled)),
             AttemptEnd::Failed(_) | AttemptEnd::TimedOut if cancelled => {
-                return self.close(now, index, Ending::Cancelled);
+                return Some(self.close(now, index, Ending::Cancelled));
             }
             AttemptEnd::Failed(class) => {
                 slot.last = Ending::Failed;
@@ -80,9 +79,9 @@ impl Dispatcher {
         match self.retry_delay(now, index, class, now - began) {
             Some(delay) => {
                 self.back_off(now, index, class, delay);
-                false
+                None
             }
-            None => self.close(now, index, last),
+            None => Some(self.close(now, index, last)),
         }
     }
 
@@ -128,6 +127,13 @@ impl Dispatcher {
         let (floor, spread) = match class.retry_after() {
             Some(floor) => (floor.max(LEAST), floor.max(Duration::from_millis(200))),
             None => {
+                if let ErrorClass::Overloaded { .. } = class {
+                    // Nobody said that coming back would help: that is a failure like any other.
+                    slot.counted += 1;
+                    if slot.counted >= policy.max_attempts.get() {
+                        return None;
+                    }
+                }
                 slot.refusals += 1;
                 let half = policy.ceiling(slot.refusals) / 2;
                 (half.max(LEAST), half)
