@@ -3,7 +3,7 @@
 //! User code (iterators, classifiers, sinks, wakers) is never called with the lock held.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -21,10 +21,6 @@ use crate::outbox::Outbox;
 use crate::rate::Tick;
 use crate::totals::Totals;
 use crate::{Cost, Finished, JobSpec, Progress, RunError, RunSummary, Timing};
-
-/// How often the lock is tried before a thread sleeps on it, each time after twice as long a pause: for some
-/// microseconds in all.
-const SPINS: u32 = 7;
 
 /// What the tasks of a run share.
 pub(crate) struct Core<J, T, E> {
@@ -126,19 +122,7 @@ impl<J, T, E> Core<J, T, E> {
         }
     }
 
-    /// Locks the state.
-    ///
-    /// The lock is held for a fraction of a microsecond at a time, so it is tried for a while first. The standard mutex
-    /// stops trying as soon as one thread sleeps on it, and then every further one sleeps as well: with short jobs on
-    /// two threads that alone made a job three times as dear.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<J, T, E>> {
-        for round in 0..SPINS {
-            match self.state.try_lock() {
-                Ok(state) => return state,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => (0..1_u32 << round).for_each(|_| std::hint::spin_loop()),
-            }
-        }
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
