@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, Command, ConfigCommand};
+use crate::args::{Cli, Command, ConfigCommand, check};
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::settings::{Form, Layers, Settings, show};
@@ -86,6 +86,7 @@ fn prepare(mut cli: Cli) -> Result<(Context, Command), CliError> {
         Command::Bench(args) => flags.extend(std::mem::take(&mut args.provider).into_values()),
         _ => {}
     }
+    check(&flags)?;
     let settings = layers.resolve(flags)?;
     let mode = match settings.text("output") {
         Some("json") => OutputMode::Json,

@@ -13,11 +13,12 @@ use crate::app::{Context, print};
 use crate::args::BenchArgs;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::explain;
 use crate::input::{Fingerprints, Task};
 use crate::output::ms;
-use crate::provider::{self, Provider};
+use crate::provider::Provider;
 use crate::run::{Answerer, Caller, Health, Limits, Shape, runtime};
-use crate::ui::OutputMode;
+use crate::ui::{OutputMode, counted};
 
 /// One limit as it was measured. What compares it with the sequential run is absent for that run itself.
 #[derive(Debug, Serialize)]
@@ -52,10 +53,15 @@ impl Level {
         }
     }
 
-    fn row(&self) -> String {
+    fn row(&self, is_baseline: bool) -> String {
+        let label = if is_baseline {
+            "one by one".to_owned()
+        } else {
+            self.max_concurrent.to_string()
+        };
         format!(
             "{:>10}  {:>9.0} ms  {:>8.1}/s  {:>7.2}×  {:>8.0} ms  {:>6.1} %  {:>9.2}\n",
-            self.max_concurrent,
+            label,
             self.duration_ms,
             self.throughput_per_s,
             self.speed_up,
@@ -75,6 +81,9 @@ pub(crate) fn bench(context: &Context, args: &BenchArgs) -> Result<ExitStatus, C
     let provider = Provider::choose(&context.settings, &context.layers)?;
     if let Some(notice) = provider.notice() {
         context.ui.notice(notice);
+    }
+    if let Some(note) = provider.unused_model() {
+        context.ui.note(&note);
     }
     context.ui.release();
     runtime()?.block_on(measure(context, args, &provider))
@@ -100,6 +109,7 @@ async fn measure(context: &Context, args: &BenchArgs, provider: &Provider) -> Re
         limits,
         shape,
         answerer,
+        shown_url: provider.shown_url(),
         jobs: u64::from(args.jobs.get()),
     };
 
@@ -108,8 +118,10 @@ async fn measure(context: &Context, args: &BenchArgs, provider: &Provider) -> Re
         let mut head = String::new();
         let _ = writeln!(
             head,
-            "{} prompts, {}, model {}\n",
-            setup.jobs, setup.answerer.described, setup.shape.model
+            "{}, {}, model {}\n",
+            counted(setup.jobs, "prompt"),
+            setup.answerer.described,
+            setup.shape.model
         );
         let _ = writeln!(
             head,
@@ -128,18 +140,18 @@ async fn measure(context: &Context, args: &BenchArgs, provider: &Provider) -> Re
         sequential,
         sequential,
     )];
-    let show = |level: &Level| match context.ui.mode() {
-        OutputMode::Human => print(&level.row()).map(|_| ()),
+    let show = |level: &Level, is_baseline| match context.ui.mode() {
+        OutputMode::Human => print(&level.row(is_baseline)).map(|_| ()),
         OutputMode::Json => Ok(()),
         OutputMode::Ndjson => print(&format!("{}\n", json!(level))).map(|_| ()),
     };
     for level in &levels {
-        show(level)?;
+        show(level, true)?;
     }
     for limit in &args.concurrency {
         let (time, failed) = setup.run(*limit, setup.jobs).await?;
         let level = Level::new(*limit, setup.jobs, failed, time, sequential);
-        show(&level)?;
+        show(&level, false)?;
         levels.push(level);
     }
     if context.ui.mode() == OutputMode::Json {
@@ -153,7 +165,10 @@ async fn measure(context: &Context, args: &BenchArgs, provider: &Provider) -> Re
     if failed > 0 {
         return Err(CliError::new(
             ExitStatus::SomeFailed,
-            format!("{failed} calls failed, so the figures are not comparable"),
+            format!(
+                "{} failed, so the figures are not comparable",
+                counted(failed, "call")
+            ),
         )
         .hint("measure with fewer calls at a time: --concurrency 2,4"));
     }
@@ -164,6 +179,7 @@ struct Setup {
     limits: Limits,
     shape: Shape,
     answerer: Answerer,
+    shown_url: String,
     jobs: u64,
 }
 
@@ -173,7 +189,7 @@ impl Setup {
         let limits = self.limits.at_a_time(limit);
         let executor = limits.executor()?;
         let most = u32::try_from(limit.get()).unwrap_or(u32::MAX);
-        let health = Arc::new(Health::new(most, limits.attempts().get()));
+        let health = Arc::new(Health::new(most));
         let caller = Caller {
             client: Arc::clone(&self.answerer.client),
             shape: self.shape.clone(),
@@ -197,12 +213,7 @@ impl Setup {
         }
         let time = began.elapsed();
         if let Some(error) = health.verdict() {
-            let cli = CliError::new(ExitStatus::Provider, "the provider cannot be used")
-                .because(provider::chain(&error));
-            return Err(match provider::hint(error.kind()) {
-                Some(hint) => cli.hint(hint),
-                None => cli,
-            });
+            return Err(explain::unusable(&error, &self.shown_url));
         }
         Ok((time, failed))
     }

@@ -60,7 +60,7 @@ impl ExitStatus {
             Self::NothingSelected => "The input selects nothing to do.",
             Self::Partial => "Partial: the deadline passed before everything was done.",
             Self::Bug => "A bug of Throng.",
-            Self::Interrupted => "Interrupted by Ctrl-C or SIGTERM.",
+            Self::Interrupted => "Interrupted by Ctrl-C, SIGTERM or SIGHUP.",
         }
     }
 
@@ -82,22 +82,27 @@ impl ExitStatus {
             Self::Usage => {
                 "Nothing was sent, except where standard input turns out to be wrong in the middle: then the jobs \
                  before the wrong line are done and written. Also when `--out` names a file that already has \
-                 results and neither `--resume` nor `--overwrite` was given."
+                 results and neither `--resume` nor `--overwrite` was given, or when standard output is closed and there \
+                 is no `--out`."
             }
             Self::Provider => {
                 "The server could not be reached, the key is missing or was refused (HTTP 401, 403), the quota is \
-                 used up, or the model or path is unknown (HTTP 404). The run stops soon instead of trying every \
-                 prompt; what was done stays written."
+                 used up, the model or path is unknown (HTTP 404), or the address answers with pages or redirects \
+                 and is no chat API. The run stops soon instead of trying every prompt; what was done stays written. \
+                 A server that had answered before is given up when no call got through to it for 60 s."
             }
-            Self::NothingSelected => "The input has no records, or `--limit 0` selects none.",
+            Self::NothingSelected => {
+                "The input has no records, `--limit 0` selects none, or `--skip-invalid` left every record out."
+            }
             Self::Partial => {
-                "`--deadline` passed. Jobs that had not begun are counted as skipped, those that were running as \
-                 timed out; `--resume` does the rest."
+                "`--deadline` passed. Records whose first call had not begun have no line and are counted as skipped, \
+                 calls that were running as timed out; `--resume` does the rest."
             }
             Self::Bug => "An internal error. Please report it with the message on standard error.",
             Self::Interrupted => {
-                "The first Ctrl-C (or SIGTERM) lets the running jobs end, the second stops them, the third leaves \
-                 at once. The first two write what is done and the summary; `--resume` does the rest."
+                "The first Ctrl-C (or SIGTERM, or SIGHUP unless it is ignored, as `nohup` has it) lets the running \
+                 calls end, the second stops them, the third leaves at once. The first two write what is done and \
+                 the summary. Records whose first call had not begun have no line; `--resume` does them."
             }
         }
     }

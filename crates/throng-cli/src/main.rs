@@ -7,6 +7,7 @@ mod bench;
 mod codegen;
 mod error;
 mod exit;
+mod explain;
 mod input;
 mod logging;
 mod output;

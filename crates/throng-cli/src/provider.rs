@@ -1,12 +1,11 @@
-//! Which provider is called, with which key, and what its errors mean to people.
+//! Which provider is called, and with which key.
 
-use std::error::Error;
 use std::fs;
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use throng_llm::{ErrorKind, LlmClient, LlmError, OpenAiChat, Secret, Timeouts};
+use throng_llm::{LlmClient, OpenAiChat, Secret, Timeouts};
 
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -18,6 +17,9 @@ pub(crate) const OPENAI_URL: &str = "https://api.openai.com/v1";
 /// The variables that hold a key, in the order in which they are tried.
 pub(crate) const KEY_VARIABLES: [&str; 2] = ["THRONG_API_KEY", "OPENAI_API_KEY"];
 
+/// The model that simulated answers name, whatever model was asked for: nobody shall take them for that one's.
+pub(crate) const SIM_MODEL: &str = "sim";
+
 /// A file of more bytes than this holds no key.
 const MAX_KEY_BYTES: u64 = 16 << 10;
 
@@ -28,8 +30,8 @@ pub(crate) enum Provider {
     Sim {
         /// False if nothing was configured.
         chosen: bool,
-        /// The model to name.
-        model: String,
+        /// The model that was named in vain.
+        unused_model: Option<String>,
     },
     /// A server that speaks the OpenAI chat API.
     OpenAi(Remote),
@@ -63,8 +65,8 @@ impl Provider {
                 redact_url(url)
             ))
             .hint("a `throng sim` that runs already is reached with --provider openai --base-url URL --model sim")),
-            (Some("sim"), None) => Ok(Self::Sim { chosen: true, model: model.unwrap_or_else(|| "sim".to_owned()) }),
-            (None, None) => Ok(Self::Sim { chosen: false, model: model.unwrap_or_else(|| "sim".to_owned()) }),
+            (Some("sim"), None) => Ok(Self::Sim { chosen: true, unused_model: model }),
+            (None, None) => Ok(Self::Sim { chosen: false, unused_model: model }),
             (_, base_url) => {
                 let key = find_key(settings, layers)?;
                 if key.is_none() && base_url.is_none() {
@@ -89,7 +91,7 @@ impl Provider {
     /// Returns the model that is asked for.
     pub(crate) fn model(&self) -> &str {
         match self {
-            Self::Sim { model, .. } => model,
+            Self::Sim { .. } => SIM_MODEL,
             Self::OpenAi(remote) => &remote.model,
         }
     }
@@ -105,6 +107,32 @@ impl Provider {
                 Some("a simulated model server answers on this machine: its answers are made up")
             }
             Self::OpenAi(_) => None,
+        }
+    }
+
+    /// Returns what is to be said of a model that was named and is not asked for.
+    pub(crate) fn unused_model(&self) -> Option<String> {
+        match self {
+            Self::Sim {
+                unused_model: Some(model),
+                ..
+            } if model != SIM_MODEL => Some(format!(
+                "the model {model:?} is not asked for, because no provider is; the results name the model \"{SIM_MODEL}\""
+            )),
+            _ => None,
+        }
+    }
+
+    /// Returns true if the answers are made up.
+    pub(crate) const fn is_simulated(&self) -> bool {
+        matches!(self, Self::Sim { .. })
+    }
+
+    /// Returns what may be shown of the address that calls go to.
+    pub(crate) fn shown_url(&self) -> String {
+        match self {
+            Self::Sim { .. } => "the simulated server".to_owned(),
+            Self::OpenAi(remote) => redact_url(&remote.base_url),
         }
     }
 }
@@ -217,83 +245,38 @@ pub(crate) fn describe_key(settings: &Settings, layers: &Layers) -> String {
         .find(|name| layers.variable(name).is_ok_and(|value| value.is_some()))
     {
         Some(name) => format!("from the environment variable {name}"),
-        None => format!("(none: {} is not set)", candidates.join(" or ")),
+        None if candidates.len() > 1 => format!("(none: neither {} is set)", candidates.join(" nor ")),
+        None => format!("(none: {} is not set)", candidates.join(", ")),
     }
 }
 
-/// Hides the user part of an address, which may hold a password.
+/// Hides what may be secret in an address: its user part and the values of its query.
 pub(crate) fn redact_url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://[redacted]{}", &rest[at..]),
-        None => url.to_owned(),
-    }
-}
-
-/// Returns the sentence of an error with its causes.
-pub(crate) fn chain(error: &LlmError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
-}
-
-/// Returns the name of a kind as it stands in result lines.
-pub(crate) fn kind_name(kind: &ErrorKind) -> String {
-    let name = match kind {
-        ErrorKind::Auth => "auth",
-        ErrorKind::BadRequest => "bad_request",
-        ErrorKind::NotFound => "not_found",
-        ErrorKind::ContextOverflow => "context_overflow",
-        ErrorKind::QuotaExhausted => "quota_exhausted",
-        ErrorKind::ContentFilter => "content_filter",
-        ErrorKind::RateLimited => "rate_limited",
-        ErrorKind::Overloaded => "overloaded",
-        ErrorKind::Server => "server",
-        ErrorKind::Timeout(clock) => return format!("timeout_{}", clock.as_str().replace(' ', "_")),
-        ErrorKind::Connect => "connect",
-        ErrorKind::Transport => "transport",
-        ErrorKind::Protocol => "protocol",
-        ErrorKind::Truncated => "truncated",
-        ErrorKind::TooLarge(_) => "too_large",
-        ErrorKind::Cancelled => "cancelled",
-        _ => "other",
+    let (authority, rest) = rest.split_at(end);
+    let (user, host) = match authority.rsplit_once('@') {
+        Some((_, host)) => ("[redacted]@", host),
+        None => ("", authority),
     };
-    name.to_owned()
-}
-
-/// Returns what the user can do about a kind of error.
-pub(crate) fn hint(kind: &ErrorKind) -> Option<&'static str> {
-    Some(match kind {
-        ErrorKind::Auth => {
-            "check the key: that of --api-key-file, --api-key-env, THRONG_API_KEY or OPENAI_API_KEY, in this order"
-        }
-        ErrorKind::NotFound => "check --model, and that --base-url ends with the API's version, such as /v1",
-        ErrorKind::QuotaExhausted => "the account has no credit left; add some, then go on with --resume",
-        ErrorKind::RateLimited => {
-            "set --rpm, --itpm and --otpm to what the provider allows, or lower --max-concurrent"
-        }
-        ErrorKind::Overloaded => "lower --max-concurrent, or go on later with --resume",
-        ErrorKind::ContextOverflow => "shorten the prompt, or choose a model with a larger context",
-        ErrorKind::Connect => "check that the server runs and that --base-url names its host and port",
-        ErrorKind::Timeout(_) => "raise --timeout, or lower --max-concurrent",
-        ErrorKind::Protocol => {
-            "check that --base-url names an OpenAI chat API, as a rule with /v1 at its end"
-        }
-        ErrorKind::Server | ErrorKind::Transport | ErrorKind::Truncated => "go on later with --resume",
-        ErrorKind::BadRequest => "the provider refuses this request; its message says why",
-        _ => return None,
-    })
+    let (path, query) = match rest.split_once(['?', '#']) {
+        Some((path, query)) => (path, Some(query)),
+        None => (rest, None),
+    };
+    let query = query.map_or_else(String::new, |query| {
+        let shown: Vec<String> = query
+            .split(['&', ';', '#'])
+            .map(|part| match part.split_once('=') {
+                Some((name, _)) => format!("{name}=…"),
+                None => "…".to_owned(),
+            })
+            .collect();
+        format!("?{}", shown.join("&"))
+    });
+    format!("{scheme}{user}{host}{path}{query}")
 }
 
 #[cfg(test)]
@@ -301,12 +284,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_in_an_address_is_hidden() {
+    fn secrets_in_an_address_are_hidden() {
         assert_eq!(
             redact_url("http://user:pw@h:1/v1?a=b@c"),
-            "http://[redacted]@h:1/v1?a=b@c"
+            "http://[redacted]@h:1/v1?a=…"
         );
-        assert_eq!(redact_url("http://h:1/v1?a=b@c"), "http://h:1/v1?a=b@c");
+        assert_eq!(
+            redact_url("http://h:1/v1?key=s=1&x&b=c#d"),
+            "http://h:1/v1?key=…&…&b=…&…"
+        );
+        assert_eq!(redact_url("http://h:1?key=secret"), "http://h:1?key=…");
+        assert_eq!(redact_url("user:pw@h/v1"), "[redacted]@h/v1");
         assert_eq!(redact_url("no url"), "no url");
     }
 

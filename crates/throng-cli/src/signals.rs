@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first lets running jobs end, the second stops them, the third leaves at once.
+//! Ctrl-C, SIGTERM and SIGHUP: the first lets running jobs end, the second stops them, the third leaves at once.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,31 +75,66 @@ impl Signals {
     }
 }
 
-/// SIGTERM, where there is such a signal.
+/// SIGTERM and SIGHUP, where there are such signals.
 struct Terminate {
     #[cfg(unix)]
-    signal: Option<tokio::signal::unix::Signal>,
+    terminate: Option<tokio::signal::unix::Signal>,
+    #[cfg(unix)]
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 impl Terminate {
     fn new() -> Self {
-        Self {
-            #[cfg(unix)]
-            signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok(),
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Self {
+                terminate: signal(SignalKind::terminate()).ok(),
+                hangup: hears_hangup()
+                    .then(|| signal(SignalKind::hangup()).ok())
+                    .flatten(),
+            }
         }
+        #[cfg(not(unix))]
+        Self {}
     }
 
     async fn received(&mut self) {
         #[cfg(unix)]
-        if let Some(signal) = &mut self.signal {
-            signal.recv().await;
-            return;
+        tokio::select! {
+            () = one(&mut self.terminate) => {}
+            () = one(&mut self.hangup) => {}
         }
+        #[cfg(not(unix))]
         std::future::pending::<()>().await;
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
+#[cfg(unix)]
+async fn one(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns true unless SIGHUP is ignored, as `nohup` has it: then the run goes on when the terminal closes. Where
+/// that cannot be known, SIGHUP is left alone.
+#[cfg(unix)]
+fn hears_hangup() -> bool {
+    const HANGUP: u64 = 1;
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+            u64::from_str_radix(mask.trim(), 16).ok()
+        })
+        .is_some_and(|ignored| ignored & HANGUP == 0)
+}
+
+/// Waits for Ctrl-C, SIGTERM or SIGHUP.
 pub(crate) async fn interruption() {
     let mut terminate = Terminate::new();
     tokio::select! {

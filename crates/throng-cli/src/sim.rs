@@ -9,6 +9,7 @@ use crate::app::{Context, print};
 use crate::args::SimArgs;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::settings::is_variable_name;
 use crate::signals::interruption;
 use crate::ui::OutputMode;
 
@@ -82,6 +83,12 @@ fn config(context: &Context, args: &SimArgs) -> Result<SimConfig, CliError> {
         builder = builder.fault_mix(mix);
     }
     if let Some(name) = &args.require_key_env {
+        if !is_variable_name(name) {
+            return Err(CliError::usage(
+                "--require-key-env must be the name of a variable, and what was given is not",
+            )
+            .hint("export the key as a variable and name that: --require-key-env MY_KEY"));
+        }
         let key = context.layers.variable(name)?.ok_or_else(|| {
             CliError::usage(format!("the variable {name} is not set")).hint(format!("export {name}=…"))
         })?;

@@ -151,6 +151,14 @@ impl Ui {
     }
 }
 
+/// Writes a number of things: `1 prompt`, `2 prompts`.
+pub(crate) fn counted(n: u64, thing: &str) -> String {
+    match n {
+        1 => format!("1 {thing}"),
+        n => format!("{n} {thing}s"),
+    }
+}
+
 /// Decides on colours for standard error from `--color`, which wins, and the usual variables of the environment.
 pub(crate) fn color_choice(flag: &str) -> ColorChoice {
     match flag {

@@ -3,6 +3,8 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser as _, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
+use crate::error::CliError;
+use crate::provider::redact_url;
 use crate::settings::{Kind, SETTINGS, Scope, Setting, Value};
 
 /// The flags of every setting of one scope, as they were given.
@@ -96,12 +98,35 @@ fn arg(setting: &'static Setting) -> Arg {
     }
 }
 
+/// Checks the values that their parser does not check.
+///
+/// # Errors
+///
+/// If one is not allowed.
+pub(crate) fn check(values: &[(&'static Setting, Value)]) -> Result<(), CliError> {
+    for (setting, value) in values {
+        if let (Kind::Url, Value::Text(text)) = (setting.kind, value)
+            && let Err(allowed) = setting.kind.parse(text)
+        {
+            return Err(CliError::usage(format!(
+                "{} must be {allowed}, but is {:?}",
+                setting.flag(),
+                redact_url(text)
+            ))
+            .hint("write it as http://HOST:PORT/v1 or https://HOST/v1"));
+        }
+    }
+    Ok(())
+}
+
 /// Returns the parser of a kind for other flags than those of settings.
 pub(crate) fn parser(kind: Kind) -> ValueParser {
     match kind {
         Kind::Choice(words) => {
             ValueParser::new(PossibleValuesParser::new(words.iter().copied()).map(Value::Text))
         }
+        // An address is checked by `check`, because clap shows what it refuses, and an address may hold a password.
+        Kind::Url => ValueParser::new(|text: &str| Ok::<_, String>(Value::Text(text.to_owned()))),
         _ => ValueParser::new(move |text: &str| {
             kind.parse(text)
                 .map_err(|allowed| format!("it must be {allowed}"))

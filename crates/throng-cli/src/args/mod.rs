@@ -7,6 +7,7 @@ mod run;
 mod sim;
 
 pub(crate) use bench::BenchArgs;
+pub(crate) use flags::check;
 pub(crate) use root::{Cli, Command, ConfigCommand};
 pub(crate) use run::RunArgs;
 pub(crate) use sim::SimArgs;

@@ -45,7 +45,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
-    /// Log more: -v for info, -vv for debug, -vvv for trace
+    /// Log more: -v when a run begins and ends, -vv each attempt that fails, -vvv everything
     #[arg(short, long, action = clap::ArgAction::Count, global = true, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
     /// Say nothing on standard error but errors

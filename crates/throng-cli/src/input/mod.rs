@@ -1,6 +1,7 @@
 //! Inputs: JSON Lines, a JSON array, CSV or plain lines, read lazily into tasks.
 
 mod array;
+mod csv_rows;
 mod feed;
 mod format;
 mod ids;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::record::{Body, Field, PROMPT_FIELDS, Record, RecordError, list, type_name};
+use super::record::{Body, Field, PROMPT_FIELDS, Record, RecordError, list, other_separator, type_name};
 use crate::suggest;
 use crate::template::Template;
 
@@ -134,9 +134,12 @@ fn usual(record: &Record) -> Result<String, RecordError> {
         .iter()
         .find_map(|usual| suggest::nearest(usual, names.iter().map(|name| (*name, *name))))
         .or(names.iter().find(|name| **name != "id").copied());
-    let hint = match near {
-        Some(near) => format!("name the field that holds the prompt: --prompt-field {near}"),
-        None => "name the field that holds the prompt with --prompt-field, or use --template".to_owned(),
+    let hint = match (other_separator(names.iter().copied()), near) {
+        (Some(hint), _) => hint,
+        (None, Some(near)) => format!("name the field that holds the prompt: --prompt-field {near}"),
+        (None, None) => {
+            "name the field that holds the prompt with --prompt-field, or use --template".to_owned()
+        }
     };
     Err(RecordError::new(
         record.place,

@@ -1,19 +1,20 @@
 //! Reads the records of one input, lazily, in any format.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::array::{Element, Elements};
+use super::csv_rows::CsvRows;
 use super::format::{Format, Peeked, detect, not_text};
 use super::lines::{Line, Lines, MAX_RECORD_BYTES};
 use super::record::{Body, Place, Record, RecordError, type_name};
 use crate::error::CliError;
 
-const BUFFER: usize = 64 << 10;
+/// How much is read at a time.
+pub(super) const BUFFER: usize = 64 << 10;
 
 /// One input as it was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +137,8 @@ pub(crate) fn records(
     })
 }
 
-const TOO_LONG: &str = "it is longer than 16 MiB";
+/// What is wrong with a record that is too long.
+pub(super) const TOO_LONG: &str = "it is longer than 16 MiB";
 const SPLIT: &str = "split the record; a prompt of this size fits no model";
 
 struct JsonLines<R> {
@@ -276,7 +278,8 @@ fn json_record(place: Place, bytes: &[u8]) -> Result<Record, RecordError> {
     Ok(Record { place, body })
 }
 
-fn not_utf8(place: Place) -> RecordError {
+/// Makes the error that a record is not UTF-8.
+pub(super) fn not_utf8(place: Place) -> RecordError {
     RecordError::new(
         place,
         "it is not valid UTF-8",
@@ -284,162 +287,14 @@ fn not_utf8(place: Place) -> RecordError {
     )
 }
 
-fn unreadable(place: Place, error: &io::Error) -> RecordError {
+/// Makes the error that an input broke off.
+pub(super) fn unreadable(place: Place, error: &io::Error) -> RecordError {
     RecordError::new(
         place,
         format!("it cannot be read: {error}"),
         "check the disk or the command that writes it",
     )
     .fatal()
-}
-
-/// Lets at most a bounded number of bytes pass between two calls of its owner, so that a quote that is never
-/// closed does not load the whole file, and knows the lines: the CSV reader's own count lags behind at CRLF.
-struct Bounded<R> {
-    reader: R,
-    left: usize,
-    offset: u64,
-    /// Where line breaks stand that no record has passed yet; true for LF.
-    breaks: VecDeque<(u64, bool)>,
-    line: u64,
-}
-
-impl<R> Bounded<R> {
-    /// Returns the line on which the record that begins at a byte has its text. Asked in order of the bytes.
-    fn line_at(&mut self, byte: u64) -> u64 {
-        let mut start = byte;
-        while let Some((at, newline)) = self.breaks.front().copied().filter(|(at, _)| *at <= start) {
-            self.breaks.pop_front();
-            self.line += u64::from(newline);
-            // Line breaks at the very beginning belong to the record before, or are blank lines.
-            start += u64::from(at == start);
-        }
-        self.line
-    }
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "a record is longer than 16 MiB",
-            ));
-        }
-        let most = buffer.len().min(self.left);
-        let n = self.reader.read(&mut buffer[..most])?;
-        self.left -= n;
-        let breaks = buffer[..n]
-            .iter()
-            .zip(self.offset..)
-            .filter(|(byte, _)| matches!(byte, b'\n' | b'\r'));
-        self.breaks.extend(breaks.map(|(byte, at)| (at, *byte == b'\n')));
-        self.offset += n as u64;
-        Ok(n)
-    }
-}
-
-struct CsvRows<R> {
-    input: usize,
-    header: Vec<String>,
-    rows: csv::Reader<Bounded<R>>,
-    row: csv::StringRecord,
-    over: bool,
-}
-
-impl<R: Read> CsvRows<R> {
-    fn new(input: usize, reader: R, separator: u8) -> Result<Self, RecordError> {
-        let bounded = Bounded {
-            reader,
-            left: MAX_RECORD_BYTES,
-            offset: 0,
-            breaks: VecDeque::new(),
-            line: 1,
-        };
-        let mut rows = csv::ReaderBuilder::new()
-            .delimiter(separator)
-            .buffer_capacity(BUFFER)
-            .from_reader(bounded);
-        let place = Place {
-            input,
-            line: 1,
-            item: None,
-        };
-        let header = rows.headers().map_err(|error| csv_error(place, &error))?;
-        let header: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
-        for (index, name) in header.iter().enumerate() {
-            if header.iter().take(index).any(|earlier| earlier == name) {
-                return Err(RecordError::new(
-                    place,
-                    format!("the header names the column {name:?} twice"),
-                    "give each column a name of its own",
-                ));
-            }
-        }
-        Ok(Self {
-            input,
-            header,
-            rows,
-            row: csv::StringRecord::new(),
-            over: false,
-        })
-    }
-
-    fn place(&mut self, position: Option<csv::Position>) -> Place {
-        let byte = position.unwrap_or_else(|| self.rows.position().clone()).byte();
-        Place {
-            input: self.input,
-            line: self.rows.get_mut().line_at(byte),
-            item: None,
-        }
-    }
-}
-
-impl<R: Read> Iterator for CsvRows<R> {
-    type Item = Result<Record, RecordError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
-        }
-        self.rows.get_mut().left = MAX_RECORD_BYTES;
-        match self.rows.read_record(&mut self.row) {
-            Ok(false) => None,
-            Ok(true) => {
-                let place = self.place(self.row.position().cloned());
-                let values = self.row.iter().map(|value| Value::String(value.to_owned()));
-                let fields: Map<String, Value> = self.header.iter().cloned().zip(values).collect();
-                Some(Ok(Record {
-                    place,
-                    body: Body::Object(fields),
-                }))
-            }
-            Err(error) => {
-                let place = self.place(error.position().cloned());
-                let failure = csv_error(place, &error);
-                self.over = failure.fatal;
-                Some(Err(failure))
-            }
-        }
-    }
-}
-
-fn csv_error(place: Place, error: &csv::Error) -> RecordError {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => RecordError::new(
-            place,
-            format!("it has {len} values, but the header names {expected_len} columns"),
-            "put double quotes around values that hold a comma or a line break",
-        ),
-        csv::ErrorKind::Utf8 { .. } => not_utf8(place),
-        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-            RecordError::new(place, TOO_LONG, "look for a double quote that is never closed").fatal()
-        }
-        csv::ErrorKind::Io(error) => unreadable(place, error),
-        _ => RecordError::new(place, error.to_string(), "check the file with another CSV reader").fatal(),
-    }
 }
 
 #[cfg(test)]
@@ -476,39 +331,6 @@ mod tests {
             "it is an array, not an object"
         );
         assert_eq!(found[3].as_ref().unwrap().body, Body::Text("text".into()));
-    }
-
-    #[test]
-    fn a_csv_row_keeps_the_line_on_which_it_begins() {
-        let found = read("id,question\r\n1,\"two\nlines\"\r\n2,x,y\n3,z\n", Format::Csv);
-        let places: Vec<u64> = found
-            .iter()
-            .map(|record| {
-                record
-                    .as_ref()
-                    .map_or_else(|error| error.place.line, |record| record.place.line)
-            })
-            .collect();
-        assert_eq!(places, [2, 4, 5]);
-        let found = read("question\r\n\r\n\r\na\r\n\r\nb\rc\n\n\nd", Format::Csv);
-        let places: Vec<u64> = found
-            .iter()
-            .map(|record| record.as_ref().unwrap().place.line)
-            .collect();
-        assert_eq!(places, [4, 6, 6, 9]);
-        let found = read("id,question\r\n1,\"two\nlines\"\r\n2,x,y\n3,z\n", Format::Csv);
-        assert_eq!(
-            found[1].as_ref().unwrap_err().message,
-            "it has 3 values, but the header names 2 columns"
-        );
-    }
-
-    #[test]
-    fn a_quote_that_is_never_closed_does_not_load_the_file() {
-        let endless = io::Cursor::new("a,b\n1,\"").chain(io::repeat(b'x'));
-        let found: Vec<_> = records(0, endless, Format::Csv).unwrap().collect();
-        let error = found[0].as_ref().unwrap_err();
-        assert!(error.fatal && error.message == TOO_LONG, "{error:?}");
     }
 
     proptest! {

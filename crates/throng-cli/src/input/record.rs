@@ -147,12 +147,31 @@ impl Record {
     /// Makes the error that a field is missing, with the nearest name that the record has.
     pub(crate) fn missing(&self, wanted: &str) -> RecordError {
         let names = self.names();
+        if let Some(hint) = other_separator(names.iter().copied()) {
+            return RecordError::new(self.place, format!("the record has no field `{wanted}`"), hint);
+        }
         let hint = match suggest::nearest(wanted, names.iter().map(|name| (*name, *name))) {
             Some(nearest) => format!("did you mean `{nearest}`? {}", list(&names)),
             None => list(&names),
         };
         RecordError::new(self.place, format!("the record has no field `{wanted}`"), hint)
     }
+}
+
+/// Says what to do if the only column of a CSV file looks like several.
+pub(crate) fn other_separator<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let (Some(name), None) = (names.next(), names.next()) else {
+        return None;
+    };
+    if name.contains('\t') {
+        return Some("the columns seem to be separated by tabs: use --input-format tsv".to_owned());
+    }
+    let separator = [';', '|']
+        .into_iter()
+        .find(|separator| name.contains(*separator))?;
+    Some(format!(
+        "the columns seem to be separated by `{separator}`, but only commas and tabs are read: save the file with commas"
+    ))
 }
 
 /// The value of a field.

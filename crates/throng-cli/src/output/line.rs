@@ -1,6 +1,6 @@
 //! The result line: what stands in the output for one input. Fields are added and never changed within a version.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,8 +8,8 @@ use throng_core::{Classify, Outcome, TimeoutKind, Usage};
 use throng_exec::{Finished, Timing};
 use throng_llm::{Completion, LlmError};
 
+use crate::explain::{self, Waiting};
 use crate::input::{Id, Task};
-use crate::provider;
 
 /// The version of the result lines.
 pub(crate) const VERSION: u32 = 1;
@@ -25,6 +25,9 @@ pub(crate) struct ResultLine<'a> {
     usage: Usage,
     timing: TimingLine,
     error: Option<ErrorLine>,
+    /// Present, and true, if the answer is made up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    simulated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,12 +66,25 @@ pub(crate) struct ErrorLine {
     hint: Option<&'static str>,
 }
 
+/// What the lines of a run have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LineAbout {
+    /// The answers are made up.
+    pub(crate) simulated: bool,
+    /// Something is tried again at all.
+    pub(crate) retries: bool,
+    /// The longest time that one job is refused.
+    pub(crate) patience: Duration,
+    /// When the deadline of the run is.
+    pub(crate) deadline: Option<Instant>,
+}
+
 /// A job of this program that has ended.
 pub(crate) type FinishedTask = Finished<Task, Completion, LlmError>;
 
 impl<'a> ResultLine<'a> {
     /// Makes the line of a job that has ended.
-    pub(crate) fn new(finished: &'a FinishedTask) -> Self {
+    pub(crate) fn new(finished: &'a FinishedTask, about: &LineAbout) -> Self {
         let answer = finished.outcome.as_success();
         let not_empty = |text: &'a String| (!text.is_empty()).then_some(text.as_str());
         Self {
@@ -79,7 +95,8 @@ impl<'a> ResultLine<'a> {
             attempts: finished.attempts,
             usage: finished.usage,
             timing: TimingLine::new(&finished.timing),
-            error: ErrorLine::of(&finished.outcome, finished.errors.last()),
+            error: ErrorLine::of(finished, about),
+            simulated: about.simulated,
             model: answer.and_then(|answer| answer.model.as_deref()),
             finish: answer
                 .and_then(|answer| answer.finish.as_ref())
@@ -105,11 +122,24 @@ impl TimingLine {
     }
 }
 
+impl ResultLine<'_> {
+    /// Returns why the job did not succeed.
+    pub(crate) const fn error(&self) -> Option<&ErrorLine> {
+        self.error.as_ref()
+    }
+}
+
 impl ErrorLine {
-    fn of(outcome: &Outcome<Completion, LlmError>, earlier: Option<&LlmError>) -> Option<Self> {
+    /// Returns the kind, the status and the sentence.
+    pub(crate) fn parts(&self) -> (&str, Option<u16>, &str) {
+        (&self.kind, self.status, &self.message)
+    }
+
+    fn of(finished: &FinishedTask, about: &LineAbout) -> Option<Self> {
+        let earlier = finished.errors.last();
         let plain = |class, kind: &str, message: &str| {
             let message = match earlier {
-                Some(error) => format!("{message}; the attempt before it: {}", provider::chain(error)),
+                Some(error) => format!("{message}; the attempt before it: {}", explain::chain(error)),
                 None => message.to_owned(),
             };
             Some(Self {
@@ -122,16 +152,25 @@ impl ErrorLine {
                 hint: None,
             })
         };
-        match outcome {
+        match &finished.outcome {
             Outcome::Succeeded(_) => None,
             Outcome::Failed(error) => Some(Self {
                 class: error.classify().as_str(),
-                kind: provider::kind_name(error.kind()),
-                message: provider::chain(error),
+                kind: explain::kind_name(error.kind()),
+                message: explain::chain(error),
                 status: error.status(),
                 code: error.code().map(str::to_owned),
                 request_id: error.request_id().map(str::to_owned),
-                hint: provider::hint(error.kind()),
+                hint: explain::hint(
+                    error,
+                    Waiting {
+                        retries: about.retries,
+                        patience: about.patience.saturating_sub(finished.timing.throttled),
+                        deadline: about
+                            .deadline
+                            .map(|deadline| deadline.saturating_duration_since(Instant::now())),
+                    },
+                ),
             }),
             Outcome::TimedOut(TimeoutKind::Deadline) => plain(
                 "timeout",

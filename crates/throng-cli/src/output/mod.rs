@@ -5,5 +5,5 @@ mod line;
 mod sink;
 
 pub(crate) use existing::Existing;
-pub(crate) use line::{ResultLine, ms};
+pub(crate) use line::{ErrorLine, FinishedTask, LineAbout, ResultLine, ms};
 pub(crate) use sink::{OnExisting, Opened, Sink, WriteFailed};

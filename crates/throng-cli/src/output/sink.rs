@@ -100,14 +100,12 @@ impl Sink {
                 _ => cli,
             }
         };
+        if on_existing == OnExisting::Resume {
+            // Looked at before it is opened, because opening a pipe waits for its reader.
+            refuse_device(path)?;
+        }
         let (mut file, regular) = open_locked(path, failed)?;
         if !regular {
-            if on_existing == OnExisting::Resume {
-                return Err(
-                    CliError::usage(format!("{} is no file that could be resumed", path.display()))
-                        .hint("name a regular file with --out FILE"),
-                );
-            }
             let target = Target::Device {
                 file,
                 path: path.to_owned(),
@@ -175,6 +173,7 @@ impl Sink {
     ///
     /// If it is something else than results.
     pub(crate) fn look_at(path: &Path, prints: &Fingerprints) -> Result<Existing, CliError> {
+        refuse_device(path)?;
         match File::open(path) {
             Ok(file) => Existing::read(file, prints).map_err(|error| not_results(path, &error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Existing::default()),
@@ -361,6 +360,18 @@ fn same_file(file: &File, path: &Path) -> bool {
 #[cfg(not(unix))]
 fn same_file(_file: &File, _path: &Path) -> bool {
     true
+}
+
+/// Refuses to resume something that is no file.
+fn refuse_device(path: &Path) -> Result<(), CliError> {
+    match path.metadata() {
+        Ok(data) if !data.is_file() && !data.is_dir() => Err(CliError::usage(format!(
+            "cannot resume {}: it is not a regular file",
+            path.display()
+        ))
+        .hint("name a regular file with --out FILE, or leave --resume out")),
+        _ => Ok(()),
+    }
 }
 
 fn not_results(path: &Path, error: &NotResults) -> CliError {

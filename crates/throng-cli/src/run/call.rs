@@ -6,6 +6,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use throng_exec::{Attempt, Cost, JobSpec, Runner};
 use throng_llm::{CallContext, Completion, ErrorKind, LlmClient, LlmError, Request, StreamEvent};
+use tracing::Instrument as _;
 
 use super::health::Health;
 use crate::input::{Prompt, Task};
@@ -81,7 +82,9 @@ impl Runner<Task> for Caller {
         let request = Arc::new(self.shape.request(&task.prompt));
         // Neither deadline nor token is passed on: the executor drops this future when its time is over, which
         // closes the connection, and counts a timeout as one.
-        let result = fold(&*self.client, request, &cx).await;
+        // The id is the user's own name for the record; the prompt does not appear in logs.
+        let span = tracing::debug_span!("record", id = ?task.id.to_string());
+        let result = fold(&*self.client, request, &cx).instrument(span).await;
         self.health.observe(result.as_ref().err());
         result
     }

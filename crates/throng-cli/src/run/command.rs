@@ -1,14 +1,14 @@
 //! Prepares a run: provider, inputs, output; everything that can be wrong is found before anything is sent.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
 
 use super::call::Shape;
 use super::drive::{Campaign, drive, runtime};
+use super::ending::nothing_selected;
+use super::files;
 use super::intake::{Counts, Intake, Mode};
 use super::limits::Limits;
 use crate::app::{Context, print};
@@ -20,7 +20,7 @@ use crate::output::{Existing, OnExisting, Opened, Sink};
 use crate::provider::Provider;
 use crate::settings::{Origin, Settings};
 use crate::template::Template;
-use crate::ui::OutputMode;
+use crate::ui::{OutputMode, counted};
 
 /// Runs a campaign.
 ///
@@ -64,14 +64,18 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliEr
         (_, true) => OnExisting::Overwrite,
         _ => OnExisting::Refuse,
     };
+    let out = files::named(args.out.as_deref());
     if args.dry_run {
         return dry_run(context, args, &feed, &shape);
     }
-    refuse_same_file(&feed, args.out.as_deref())?;
+    files::refuse_same(&feed, out, args.summary.as_deref(), settings.path("log-file"))?;
+    if out.is_none() {
+        files::refuse_closed_stdout()?;
+    }
     let mut opened = None;
     if on_existing == OnExisting::Resume {
-        opened = Some(Sink::open(args.out.as_deref(), on_existing, &prints)?);
-    } else if let Some(path) = args.out.as_deref().filter(|_| on_existing == OnExisting::Refuse) {
+        opened = Some(Sink::open(out, on_existing, &prints)?);
+    } else if let Some(path) = out.filter(|_| on_existing == OnExisting::Refuse) {
         Sink::refuse_results(path)?;
     }
     let existing = opened.as_ref().map(|opened| &opened.existing);
@@ -83,12 +87,12 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliEr
     } else {
         None
     };
-    if scanned.as_ref().is_some_and(|scan| scan.records == 0) {
-        return Err(nothing_selected(args));
+    if let Some(scan) = scanned.as_ref().filter(|scan| scan.records == 0) {
+        return Err(nothing_to_do(args, scan));
     }
     let Opened { mut sink, existing } = match opened {
         Some(opened) => opened,
-        None => Sink::open(args.out.as_deref(), on_existing, &prints)?,
+        None => Sink::open(out, on_existing, &prints)?,
     };
     if on_existing == OnExisting::Resume {
         let none = HashSet::new();
@@ -101,18 +105,21 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliEr
     if let Some(notice) = provider.notice() {
         ui.notice(notice);
     }
+    if let Some(note) = provider.unused_model() {
+        ui.note(&note);
+    }
     ui.release();
     if existing.torn > 0 {
         ui.note(&format!(
-            "dropped a torn line of {} bytes from the end of {}",
-            existing.torn,
+            "dropped a torn line of {} from the end of {}",
+            counted(existing.torn, "byte"),
             sink.name()
         ));
     }
     let total = scanned.as_ref().map(|scan| scan.records - scan.done);
     let existing = Arc::new(existing);
     let counts = Arc::new(Counts::default());
-    let summary_file = args.summary.as_deref().map(create_summary).transpose()?;
+    let summary_file = args.summary.as_deref().map(files::create_summary).transpose()?;
     let (mode, scan) = match scanned {
         Some(mut scan) => {
             for line in &scan.named {
@@ -196,47 +203,19 @@ fn scan_options<'a>(
     }
 }
 
-fn nothing_selected(args: &RunArgs) -> CliError {
-    let error = CliError::new(ExitStatus::NothingSelected, "the input selects nothing to do");
-    if args.limit == Some(0) {
-        error.hint("--limit 0 takes no records")
+fn nothing_to_do(args: &RunArgs, scan: &Scan) -> CliError {
+    let otherwise = if args.limit == Some(0) {
+        "--limit 0 takes no records"
     } else {
-        error.hint("it has no records")
-    }
-}
-
-/// Refuses to write results into an input.
-fn refuse_same_file(feed: &Feed, out: Option<&Path>) -> Result<(), CliError> {
-    let Some(Ok(out)) = out.map(Path::canonicalize) else {
-        return Ok(());
+        "it has no records"
     };
-    for source in &feed.sources {
-        if let Source::File(path) = source
-            && path.is_file()
-            && path.canonicalize().is_ok_and(|path| path == out)
-        {
-            return Err(
-                CliError::usage(format!("{} is input and output at once", path.display()))
-                    .hint("name another file with --out"),
-            );
-        }
-    }
-    Ok(())
-}
-
-fn create_summary(path: &Path) -> Result<(File, std::path::PathBuf), CliError> {
-    let file = File::create(path).map_err(|error| {
-        CliError::usage(format!("cannot create the summary {}", path.display()))
-            .cause(&error)
-            .hint("choose a file that you may write to")
-    })?;
-    Ok((file, path.to_owned()))
+    nothing_selected(scan.invalid, scan.named.first().map(String::as_str), otherwise)
 }
 
 /// Shows what a run would send.
 fn dry_run(context: &Context, args: &RunArgs, feed: &Feed, shape: &Shape) -> Result<ExitStatus, CliError> {
     const PREVIEW: usize = 100;
-    let existing = match args.out.as_deref().filter(|_| args.resume) {
+    let existing = match files::named(args.out.as_deref()).filter(|_| args.resume) {
         Some(path) => Sink::look_at(path, &feed.fingerprints)?,
         None => Existing::default(),
     };
@@ -244,6 +223,9 @@ fn dry_run(context: &Context, args: &RunArgs, feed: &Feed, shape: &Shape) -> Res
         feed,
         &scan_options(args, shape, Some(&existing), &Existing::default()),
     )?;
+    if scan.records == 0 {
+        return Err(nothing_to_do(args, &scan));
+    }
     context.ui.release();
     for line in &scan.named {
         context.ui.warn(&format!("left out: {line}"));
@@ -251,14 +233,22 @@ fn dry_run(context: &Context, args: &RunArgs, feed: &Feed, shape: &Shape) -> Res
     let to_send = scan.records - scan.done;
     if context.ui.mode() == OutputMode::Human {
         let mut text = format!(
-            "{to_send} prompts would be sent, about {} input tokens\n",
-            scan.tokens
+            "{} would be sent, about {}\n",
+            counted(to_send, "prompt"),
+            counted(scan.tokens, "input token")
         );
         if scan.done > 0 {
-            text.push_str(&format!("{} are done already\n", scan.done));
+            text.push_str(&match scan.done {
+                1 => "1 is done already\n".to_owned(),
+                n => format!("{n} are done already\n"),
+            });
         }
         if scan.invalid > 0 {
-            text.push_str(&format!("{} wrong records are left out\n", scan.invalid));
+            let verb = if scan.invalid == 1 { "is" } else { "are" };
+            text.push_str(&format!(
+                "{} {verb} left out\n",
+                counted(scan.invalid, "wrong record")
+            ));
         }
         text.push_str(&format!("model {}\n", shape.model));
         for (id, prompt) in &scan.samples {

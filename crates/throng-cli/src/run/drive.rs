@@ -1,7 +1,6 @@
 //! Drives a prepared run: starts the server or the client, takes results as they come, and ends with the summary.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,18 +14,20 @@ use throng_sim::{SimConfig, SimServer};
 use tokio::runtime::Runtime;
 
 use super::call::{Caller, Shape};
+use super::ending::{Ending, finish, not_run, show, status};
 use super::health::Health;
 use super::intake::{Counts, Intake};
 use super::limits::Limits;
 use super::progress::Reporter;
-use super::summary::{About, NotRun, Summary};
+use super::summary::{About, Summary};
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::explain;
 use crate::input::{Fingerprints, Scan, Task};
-use crate::output::{Existing, ResultLine, Sink, WriteFailed};
-use crate::provider::{self, Provider, Remote};
+use crate::output::{Existing, LineAbout, ResultLine, Sink, WriteFailed};
+use crate::provider::{self, Provider, Remote, SIM_MODEL};
 use crate::signals::Signals;
-use crate::ui::{OutputMode, Ui};
+use crate::ui::{Ui, counted};
 
 /// A run that is ready to start.
 pub(crate) struct Campaign {
@@ -60,15 +61,6 @@ pub(crate) struct Campaign {
     pub(crate) progress: bool,
 }
 
-/// What ended a run before its time, or shows in its exit status.
-#[derive(Debug, Default)]
-struct Ending {
-    write_failed: Option<WriteFailed>,
-    /// Answers that could not be written.
-    lost: u64,
-    deadline: bool,
-}
-
 /// The server that was started for a command, and the client of whoever answers.
 pub(crate) struct Answerer {
     /// The client.
@@ -100,7 +92,7 @@ impl Answerer {
                 described: format!("openai at {}", provider::redact_url(&remote.base_url)),
                 server: None,
             }),
-            Provider::Sim { model, .. } => {
+            Provider::Sim { .. } => {
                 let failed = |cause: &(dyn std::error::Error + 'static)| {
                     CliError::new(ExitStatus::Provider, "cannot start the simulated server").cause(cause)
                 };
@@ -108,7 +100,7 @@ impl Answerer {
                 let server = SimServer::start(config).await.map_err(|error| failed(&error))?;
                 let remote = Remote {
                     base_url: server.base_url(),
-                    model: model.clone(),
+                    model: SIM_MODEL.to_owned(),
                     key: None,
                     origin: None,
                 };
@@ -183,7 +175,7 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
     let health = || {
         let most = u32::try_from(limits.max_concurrent.get()).unwrap_or(u32::MAX);
         let most = total.map_or(most, |total| most.min(u32::try_from(total).unwrap_or(u32::MAX)));
-        Arc::new(Health::new(most, limits.attempts().get()))
+        Arc::new(Health::new(most))
     };
 
     let mut sequential = None;
@@ -194,8 +186,8 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
             .collect()
             .await;
         ui.note(&format!(
-            "running {} prompts one by one first, to compare",
-            first.len()
+            "running {} one by one first, to compare",
+            counted(first.len() as u64, "prompt")
         ));
         let health = health();
         let time = one_by_one(&limits, &shape, caller(&health), first.clone(), &signals, &health).await?;
@@ -204,6 +196,14 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
 
     let health = health();
     let tasks = stream::iter(first).chain(tasks);
+    let about = LineAbout {
+        simulated: provider.is_simulated(),
+        retries: limits.retries > 0,
+        patience: limits.patience,
+        deadline: limits
+            .deadline
+            .and_then(|deadline| Instant::now().checked_add(deadline)),
+    };
     let (summary, ending) = concurrently(
         &ui,
         &limits,
@@ -213,6 +213,7 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
         &signals,
         &health,
         &mut sink,
+        &about,
         total,
         campaign.progress,
     )
@@ -224,23 +225,31 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
         sink.tidy_up(&prints)?;
     }
     let input_error = counts.take_error();
-    let not_run = not_run(&counts, scan.as_ref(), &summary);
+    let not_run = not_run(&counts, scan.as_ref(), &summary, &ending.written);
     let verdict = health.verdict();
     let status = status(
         &signals,
         &ending,
         input_error.as_ref(),
-        verdict.as_ref(),
+        verdict.is_some(),
         &summary,
         not_run,
     );
     let about = About {
+        simulated: provider.is_simulated(),
         provider: answerer.described.clone(),
         model: shape.model.clone(),
         max_concurrent: limits.max_concurrent.get() as u64,
         seed,
     };
-    let report = Summary::new(&summary, not_run, sequential, about, status.code());
+    let report = Summary::new(
+        &summary,
+        not_run,
+        &ending.written,
+        sequential,
+        about,
+        status.code(),
+    );
     show(&ui, &sink, &report, campaign.summary_file)?;
     if let Some(server) = answerer.server {
         server.shutdown().await;
@@ -252,9 +261,10 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
         status,
         ending,
         input_error,
-        verdict.as_ref(),
+        verdict.map(|error| explain::unusable(&error, &provider.shown_url())),
         not_run,
         succeeded,
+        counts.first_invalid().as_deref(),
     )
 }
 
@@ -295,6 +305,7 @@ async fn concurrently(
     signals: &Signals,
     health: &Arc<Health>,
     sink: &mut Sink,
+    about: &LineAbout,
     total: Option<u64>,
     progress: bool,
 ) -> Result<(RunSummary, Ending), CliError> {
@@ -310,8 +321,18 @@ async fn concurrently(
             &finished.outcome,
             Outcome::TimedOut(TimeoutKind::Deadline) | Outcome::Skipped
         );
-        if let Err(error) = sink.write(&ResultLine::new(&finished)) {
-            ending.lost += u64::from(finished.outcome.is_success());
+        if ending.written.never_began.take(&finished) {
+            continue;
+        }
+        let line = ResultLine::new(&finished, about);
+        if let Some(error) = line
+            .error()
+            .filter(|_| finished.outcome.kind() != OutcomeKind::Cancelled)
+        {
+            ending.written.errors.add(error);
+        }
+        if let Err(error) = sink.write(&line) {
+            ending.written.lost += u64::from(finished.outcome.is_success());
             if ending.write_failed.is_none() {
                 tracing::error!(error = %error, "A result could not be written.");
                 match error {
@@ -323,6 +344,7 @@ async fn concurrently(
             }
         }
     }
+    ending.written.lines = sink.written();
     watcher.abort();
     reporter.stop();
     let summary = run.finish().await.map_err(|error| bug(&error))?;
@@ -345,146 +367,4 @@ fn drain_when_given_up(
 
 fn bug(error: &throng_exec::RunError) -> CliError {
     CliError::new(ExitStatus::Bug, "the run itself could not go on").cause(error)
-}
-
-fn not_run(counts: &Counts, scan: Option<&Scan>, summary: &RunSummary) -> NotRun {
-    let (records, done, invalid) = match scan {
-        Some(scan) => (scan.records, scan.done, scan.invalid),
-        None => counts.read(),
-    };
-    NotRun {
-        already_done: done,
-        invalid,
-        not_started: records.saturating_sub(done).saturating_sub(summary.ended()),
-    }
-}
-
-fn status(
-    signals: &Signals,
-    ending: &Ending,
-    input_error: Option<&CliError>,
-    verdict: Option<&LlmError>,
-    summary: &RunSummary,
-    not_run: NotRun,
-) -> ExitStatus {
-    let closed = matches!(ending.write_failed, Some(WriteFailed::Closed));
-    let all_well = summary.count(OutcomeKind::Succeeded) == summary.ended() && not_run.not_started == 0;
-    let nothing = summary.ended() == 0 && not_run.already_done == 0;
-    match () {
-        () if signals.is_interrupted() => ExitStatus::Interrupted,
-        () if closed => ExitStatus::Success,
-        () if ending.write_failed.is_some() => ExitStatus::SomeFailed,
-        () if input_error.is_some() => ExitStatus::Usage,
-        () if verdict.is_some() => ExitStatus::Provider,
-        () if ending.deadline => ExitStatus::Partial,
-        () if nothing => ExitStatus::NothingSelected,
-        () if all_well => ExitStatus::Success,
-        () => ExitStatus::SomeFailed,
-    }
-}
-
-fn show(ui: &Ui, sink: &Sink, report: &Summary, file: Option<(File, PathBuf)>) -> Result<(), CliError> {
-    let encode =
-        |error: serde_json::Error| CliError::new(ExitStatus::Bug, "cannot encode the summary").cause(&error);
-    match ui.mode() {
-        OutputMode::Human => ui.text(&report.table()),
-        mode => {
-            let mut text = match mode {
-                OutputMode::Json => serde_json::to_string_pretty(report),
-                _ => serde_json::to_string(report),
-            }
-            .map_err(encode)?;
-            text.push('\n');
-            if sink.is_stdout() {
-                ui.block(&text);
-            } else {
-                crate::app::print(&text)?;
-            }
-        }
-    }
-    if let Some((mut file, path)) = file {
-        let mut text = serde_json::to_string_pretty(report).map_err(encode)?;
-        text.push('\n');
-        file.write_all(text.as_bytes()).map_err(|error| {
-            CliError::new(
-                ExitStatus::SomeFailed,
-                format!("cannot write the summary {}", path.display()),
-            )
-            .cause(&error)
-            .hint("the results are not affected")
-        })?;
-    }
-    Ok(())
-}
-
-/// Says why a run did not do everything, and returns its exit status.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "they are the ends of a campaign, put together by its only caller"
-)]
-fn finish(
-    ui: &Ui,
-    sink: &Sink,
-    status: ExitStatus,
-    ending: Ending,
-    input_error: Option<CliError>,
-    verdict: Option<&LlmError>,
-    not_run: NotRun,
-    succeeded: u64,
-) -> Result<ExitStatus, CliError> {
-    let go_on = if sink.is_resumable() {
-        "run the same command with --resume to do the rest"
-    } else {
-        "use --out FILE to be able to go on with --resume"
-    };
-    match ending.write_failed {
-        Some(WriteFailed::Closed) => {
-            ui.note(&format!(
-                "the reader of {} closed it after {} results, so the run stopped (hint: --out FILE keeps all results)",
-                sink.name(),
-                sink.written()
-            ));
-        }
-        Some(error) if status == ExitStatus::SomeFailed => {
-            return Err(CliError::new(status, error.to_string())
-                .because(std::error::Error::source(&error).map_or_else(String::new, ToString::to_string))
-                .because(format!(
-                    "{} results were written, {} answers were lost",
-                    sink.written(),
-                    ending.lost
-                ))
-                .hint(format!("free some space or name another output; {go_on}")));
-        }
-        _ => {}
-    }
-    match (status, input_error, verdict) {
-        (ExitStatus::Usage, Some(error), _) => Err(error),
-        (ExitStatus::Provider, _, Some(error)) => {
-            let message = match error.kind() {
-                throng_llm::ErrorKind::Connect | throng_llm::ErrorKind::Timeout(_) => {
-                    "the provider cannot be reached"
-                }
-                _ => "the provider refuses the calls",
-            };
-            let mut cli = CliError::new(status, message).because(provider::chain(error));
-            if let Some(hint) = provider::hint(error.kind()) {
-                cli = cli.hint(hint);
-            }
-            if succeeded > 0 || not_run.already_done > 0 {
-                cli = cli.hint(format!("what was done stays written; {go_on}"));
-            }
-            Err(cli)
-        }
-        (ExitStatus::NothingSelected, ..) => {
-            Err(CliError::new(status, "the input selects nothing to do").hint("it has no records"))
-        }
-        (ExitStatus::Interrupted | ExitStatus::Partial, ..) => {
-            ui.note(&format!(
-                "{} records were not started; {go_on}",
-                not_run.not_started
-            ));
-            Ok(status)
-        }
-        (status, ..) => Ok(status),
-    }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Counts {
     done: AtomicU64,
     /// Wrong records that were left out.
     invalid: AtomicU64,
+    /// The first of these, with what is wrong with it.
+    first_invalid: Mutex<Option<String>>,
     /// The error that ended the input.
     error: Mutex<Option<CliError>>,
 }
@@ -45,6 +47,14 @@ impl Counts {
     pub(crate) fn read(&self) -> (u64, u64, u64) {
         let load = |n: &AtomicU64| n.load(Ordering::SeqCst);
         (load(&self.records), load(&self.done), load(&self.invalid))
+    }
+
+    /// Returns the first wrong record that was left out, with what is wrong with it.
+    pub(crate) fn first_invalid(&self) -> Option<String> {
+        self.first_invalid
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Takes the error that ended the input.
@@ -123,12 +133,20 @@ impl Intake {
             *self.counts.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             return false;
         }
-        if matches!(self.mode, Mode::Live(_)) && self.counts.invalid.fetch_add(1, Ordering::SeqCst) < NAMED {
-            self.ui.warn(&format!(
-                "left out: {}: {}",
-                self.feed.place(error.place),
-                error.message
-            ));
+        if matches!(self.mode, Mode::Live(_)) {
+            let before = self.counts.invalid.fetch_add(1, Ordering::SeqCst);
+            let text = || format!("{}: {}", self.feed.place(error.place), error.message);
+            if before < NAMED {
+                self.ui.warn(&format!("left out: {}", text()));
+            }
+            if before == 0 {
+                let mut first = self
+                    .counts
+                    .first_invalid
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                *first = Some(text());
+            }
         }
         true
     }

@@ -19,6 +19,8 @@ pub(crate) struct Limits {
     pub(crate) timeout: Option<Duration>,
     /// For the whole run.
     pub(crate) deadline: Option<Duration>,
+    /// For the refusals of one job.
+    pub(crate) patience: Duration,
     /// Of all randomness.
     pub(crate) seed: u64,
     backoff_base: Duration,
@@ -39,6 +41,9 @@ impl Limits {
             retries: count("run.retries").unwrap_or(0),
             timeout: settings.duration("run.timeout"),
             deadline: settings.duration("run.deadline"),
+            patience: settings
+                .duration("run.patience")
+                .unwrap_or(Duration::from_secs(600)),
             seed: settings
                 .count("run.seed")
                 .unwrap_or_else(|| fastrand::u64(0..1 << 53)),
@@ -87,7 +92,8 @@ impl Limits {
         let retry = RetryPolicy::exponential(self.attempts())
             .base(self.backoff_base)
             .factor(2.0)
-            .cap(self.backoff_cap);
+            .cap(self.backoff_cap)
+            .patience(self.patience);
         let mut builder = Executor::builder()
             .max_concurrent(self.max_concurrent)
             .retry(retry)

@@ -3,6 +3,9 @@
 mod call;
 mod command;
 mod drive;
+mod ending;
+mod errors;
+mod files;
 mod health;
 mod intake;
 mod limits;

@@ -37,14 +37,14 @@ impl Reporter {
             ui.is_terminal() && ui.mode() == OutputMode::Human && ui.verbosity() == Verbosity::Normal;
         if on_bar {
             let bar = ui.bars().add(bar(total));
-            let drawn = bar.clone();
+            let on_screen = bar.clone();
             let task = tokio::spawn(async move {
                 let mut ticks = tokio::time::interval(DRAW_EVERY);
                 loop {
                     ticks.tick().await;
                     let progress = run.progress();
-                    drawn.set_position(progress.ended());
-                    drawn.set_message(details(&progress));
+                    on_screen.set_position(progress.ended());
+                    on_screen.set_message(drawn(&progress, total));
                 }
             });
             return Self {
@@ -81,18 +81,40 @@ impl Reporter {
     }
 }
 
+/// The message is cut where the terminal ends: a line that wraps could not be cleared.
+const TEMPLATE: &str = "{spinner} {wide_msg}";
+
 fn bar(total: Option<u64>) -> ProgressBar {
-    let template = match total {
-        Some(_) => "{spinner} {pos}/{len} [{bar:24}] {msg}, ETA {eta}",
-        None => "{spinner} {pos} done, {msg}, {elapsed}",
-    };
     // The template is fixed, and a test renders it.
-    let style = ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ");
+    let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
     total
         .map_or_else(ProgressBar::no_length, ProgressBar::new)
         .with_style(style)
+}
+
+/// What the bar shows, the most important first.
+fn drawn(progress: &Progress, total: Option<u64>) -> String {
+    const WIDTH: u64 = 24;
+    let Some(total) = total else {
+        let elapsed = humantime::format_duration(Duration::from_secs(progress.elapsed.as_secs()));
+        return format!("{} done, {}, {elapsed}", progress.ended(), details(progress));
+    };
+    let filled = (progress.ended().min(total) * WIDTH)
+        .checked_div(total)
+        .unwrap_or(WIDTH);
+    let filled = usize::try_from(filled).unwrap_or(0);
+    let eta = eta(progress, total.into()).map_or_else(String::new, |eta| {
+        format!(
+            ", ETA {}",
+            humantime::format_duration(Duration::from_secs(eta.as_secs()))
+        )
+    });
+    format!(
+        "{}/{total} [{:24}]{eta}, {}",
+        progress.ended(),
+        "=".repeat(filled),
+        details(progress)
+    )
 }
 
 fn failed(progress: &Progress) -> u64 {
@@ -168,15 +190,64 @@ pub(crate) fn short(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
+    /// A terminal that keeps what is written to it.
+    #[derive(Clone, Debug)]
+    struct Recorder(u16, Arc<std::sync::Mutex<String>>);
+
+    impl indicatif::TermLike for Recorder {
+        fn width(&self) -> u16 {
+            self.0
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.1.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.1.lock().unwrap().clear();
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
-    fn the_templates_of_the_bar_are_valid() {
-        for template in [
-            "{spinner} {pos}/{len} [{bar:24}] {msg}, ETA {eta}",
-            "{spinner} {pos} done, {msg}, {elapsed}",
-        ] {
-            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+    fn the_bar_is_cut_where_a_narrow_terminal_ends() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+        let message = drawn(&Progress::default(), Some(300));
+        assert!(
+            message.starts_with("0/300 [                        ], "),
+            "{message}"
+        );
+        for width in [20, 40, 80, 200] {
+            let term = Recorder(width, Arc::default());
+            let target = indicatif::ProgressDrawTarget::term_like(Box::new(term.clone()));
+            let bar = ProgressBar::with_draw_target(Some(300), target).with_style(bar(Some(300)).style());
+            bar.set_message(message.clone());
+            bar.tick();
+            let text = term.1.lock().unwrap().clone();
+            assert!(text.contains("0/300 [  "), "{width}: {text:?}");
+            assert!(text.chars().count() <= usize::from(width), "{width}: {text:?}");
+            bar.abandon();
         }
     }
 

@@ -7,8 +7,10 @@ use serde::Serialize;
 use throng_core::{OutcomeKind, Usage};
 use throng_exec::{Distribution, RunSummary};
 
+use super::errors::{self, Counted, Errors};
 use super::progress::short;
-use crate::output::ms;
+use crate::output::{FinishedTask, ms};
+use crate::ui::counted;
 
 /// What was read and not run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,8 +19,53 @@ pub(crate) struct NotRun {
     pub(crate) already_done: u64,
     /// Wrong records that were left out.
     pub(crate) invalid: u64,
-    /// Good records that no job was made of, because the run stopped before.
+    /// Good records that no call was made for, because the run stopped before.
     pub(crate) not_started: u64,
+}
+
+/// What became of the lines of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// Result lines that were written.
+    pub(crate) lines: u64,
+    /// Answers that could not be written.
+    pub(crate) lost: u64,
+    /// What jobs failed with.
+    pub(crate) errors: Errors,
+    /// Jobs that the executor took and that ended before their first attempt.
+    pub(crate) never_began: NeverBegan,
+}
+
+/// Jobs without an attempt: they have no line, and count as not started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NeverBegan {
+    pub(crate) cancelled: u64,
+    pub(crate) skipped: u64,
+    /// How long they had waited, which is no part of where the time of the jobs went.
+    pub(crate) queued: Duration,
+    pub(crate) throttled: Duration,
+}
+
+impl NeverBegan {
+    /// Takes a job that has ended; false if it had an attempt.
+    pub(crate) fn take(&mut self, finished: &FinishedTask) -> bool {
+        if finished.attempts > 0 {
+            return false;
+        }
+        match finished.outcome.kind() {
+            OutcomeKind::Cancelled => self.cancelled += 1,
+            OutcomeKind::Skipped => self.skipped += 1,
+            _ => return false,
+        }
+        self.queued += finished.timing.queued;
+        self.throttled += finished.timing.throttled;
+        true
+    }
+
+    /// Returns how many there were.
+    pub(crate) const fn count(self) -> u64 {
+        self.cancelled + self.skipped
+    }
 }
 
 /// A measurement of jobs run one by one.
@@ -45,11 +92,15 @@ pub(crate) struct Summary {
     cancelled: u64,
     panicked: u64,
     shed: u64,
+    /// Everything that was not started.
     skipped: u64,
     /// What `skipped` is made of.
     skipped_already_done: u64,
     skipped_invalid: u64,
     skipped_not_started: u64,
+    lines_written: u64,
+    answers_lost: u64,
+    errors: Vec<Counted>,
     wall_s: f64,
     throughput_per_s: f64,
     attempts: u64,
@@ -64,6 +115,7 @@ pub(crate) struct Summary {
     running_ms: Times,
     first_token_ms: Times,
     sequential: Option<Sequential>,
+    simulated: bool,
     provider: String,
     model: String,
     max_concurrent: u64,
@@ -108,6 +160,8 @@ fn seconds(time: Duration) -> f64 {
 /// What a run was, for its summary.
 #[derive(Debug)]
 pub(crate) struct About {
+    /// The answers were made up.
+    pub(crate) simulated: bool,
     /// Who answered.
     pub(crate) provider: String,
     /// The model that was asked for.
@@ -123,13 +177,19 @@ impl Summary {
     pub(crate) fn new(
         run: &RunSummary,
         not_run: NotRun,
+        written: &Written,
         sequential: Option<(u64, Duration)>,
         about: About,
         exit_code: u8,
     ) -> Self {
-        let count = |kind| run.count(kind);
-        let skipped =
-            count(OutcomeKind::Skipped) + not_run.already_done + not_run.invalid + not_run.not_started;
+        let never = written.never_began;
+        let count = |kind| match kind {
+            OutcomeKind::Cancelled => run.count(kind) - never.cancelled,
+            kind => run.count(kind),
+        };
+        // A job that the executor skipped had no attempt, so that this is zero and only keeps the sum right.
+        let odd = run.count(OutcomeKind::Skipped) - never.skipped;
+        let skipped = odd + not_run.already_done + not_run.invalid + not_run.not_started;
         let tried = count(OutcomeKind::Succeeded)
             + count(OutcomeKind::Failed)
             + count(OutcomeKind::TimedOut)
@@ -147,7 +207,7 @@ impl Summary {
         });
         Self {
             v: 1,
-            total: run.ended() - count(OutcomeKind::Skipped) + skipped,
+            total: run.ended() - never.count() - odd + skipped,
             succeeded: count(OutcomeKind::Succeeded),
             failed: count(OutcomeKind::Failed),
             timed_out: count(OutcomeKind::TimedOut),
@@ -157,21 +217,25 @@ impl Summary {
             skipped,
             skipped_already_done: not_run.already_done,
             skipped_invalid: not_run.invalid,
-            skipped_not_started: not_run.not_started + count(OutcomeKind::Skipped),
+            skipped_not_started: not_run.not_started + odd,
+            lines_written: written.lines,
+            answers_lost: written.lost,
+            errors: written.errors.sorted(),
             wall_s: seconds(run.wall),
             throughput_per_s: round(per_second(tried as f64)),
             attempts: run.attempts,
             retries: run.retries,
             throttles: run.throttles,
             usage: run.usage,
-            queued_s: seconds(run.queued),
-            throttled_s: seconds(run.throttled),
+            queued_s: seconds(run.queued.saturating_sub(never.queued)),
+            throttled_s: seconds(run.throttled.saturating_sub(never.throttled)),
             backoff_s: seconds(run.backoff),
             running_s: seconds(run.running),
             overlap: round(run.overlap()),
             running_ms: Times::new(&run.running_time),
             first_token_ms: Times::new(&run.first_output),
             sequential,
+            simulated: about.simulated,
             provider: about.provider,
             model: about.model,
             max_concurrent: about.max_concurrent,
@@ -183,6 +247,24 @@ impl Summary {
     /// Lays the summary out for people.
     pub(crate) fn table(&self) -> String {
         let mut rows: Vec<(&str, String)> = vec![("outcomes", self.outcomes())];
+        if self.skipped_not_started > 0 {
+            let n = self.skipped_not_started;
+            let have = if n == 1 {
+                "was not started and has"
+            } else {
+                "were not started and have"
+            };
+            rows.push(("not started", format!("{} {have} no line", counted(n, "record"))));
+        }
+        if self.answers_lost > 0 {
+            rows.push((
+                "not written",
+                format!("{} could not be written", counted(self.answers_lost, "answer")),
+            ));
+        }
+        for (index, line) in errors::lines(&self.errors).into_iter().enumerate() {
+            rows.push((if index == 0 { "errors" } else { "" }, line));
+        }
         rows.push(("wall time", format!("{:.2} s", self.wall_s)));
         rows.push((
             "running time",
@@ -196,8 +278,11 @@ impl Summary {
             rows.push((
                 "speed-up",
                 format!(
-                    "{:.1}× against {} jobs run one by one ({:.0} ms each, {:.2} s)",
-                    sequential.speed_up, sequential.jobs, sequential.per_job_ms, sequential.wall_s
+                    "{:.1}× against {} run one by one ({:.0} ms each, {:.2} s)",
+                    sequential.speed_up,
+                    counted(sequential.jobs, "job"),
+                    sequential.per_job_ms,
+                    sequential.wall_s
                 ),
             ));
         }
@@ -206,8 +291,13 @@ impl Summary {
         rows.push((
             "attempts",
             format!(
-                "{}, of them {} retries, {} refused by a limit",
-                self.attempts, self.retries, self.throttles
+                "{}, of them {}, {} refused by a limit",
+                self.attempts,
+                match self.retries {
+                    1 => "1 retry".to_owned(),
+                    n => format!("{n} retries"),
+                },
+                self.throttles
             ),
         ));
         rows.push(("time went", self.where_time_went()));

@@ -9,9 +9,10 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::kind::Value;
+use super::kind::{Kind, Value};
 use super::table::{SETTINGS, Setting};
 use crate::error::CliError;
+use crate::provider::redact_url;
 use crate::suggest;
 
 /// A configuration file larger than this is refused.
@@ -196,8 +197,16 @@ impl Reader<'_> {
             .chars()
             .take(60)
             .collect();
+        let is_address = SETTINGS
+            .iter()
+            .any(|setting| setting.key == key && setting.kind == Kind::Url);
+        let (found, excerpt) = if is_address {
+            (redact_url(&found), String::new())
+        } else {
+            (found, self.excerpt(span))
+        };
         CliError::usage(format!("{}: `{key}` must be {allowed}, but is {found}", self.place(span.start)))
-            .excerpt(self.excerpt(span))
+            .excerpt(excerpt)
             .hint("`throng config show` lists every setting with its value; the reference page is docs/reference/config.md")
     }
 

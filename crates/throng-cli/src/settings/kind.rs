@@ -64,7 +64,8 @@ impl Kind {
             },
             Self::Duration => match humantime::parse_duration(text) {
                 Ok(time) if !time.is_zero() => Ok(Value::Duration(time)),
-                _ => refused(),
+                Ok(_) => Err("longer than zero, such as \"500ms\", \"30s\" or \"2m\"".to_owned()),
+                Err(_) => refused(),
             },
             Self::Text => Ok(Value::Text(text.to_owned())),
             Self::Url => match text

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::ConfigFile;
-use super::kind::Value;
+use super::kind::{Kind, Value};
 use super::table::{SETTINGS, Setting};
 use crate::error::CliError;
+use crate::provider::redact_url;
 use crate::suggest;
 
 /// The name of the project's configuration file.
@@ -145,6 +146,7 @@ impl Layers {
                 .insert(setting.key, (value, Origin::Flag(setting.flag())));
         }
         settings.check_trust()?;
+        settings.check_secrets()?;
         Ok(settings)
     }
 
@@ -200,8 +202,12 @@ impl Layers {
             let name = setting.env();
             if let Some(text) = self.variable(&name)? {
                 let value = setting.kind.parse(text).map_err(|allowed| {
+                    let shown = match setting.kind {
+                        Kind::Url => redact_url(text),
+                        _ => text.to_owned(),
+                    };
                     CliError::usage(format!(
-                        "the environment variable {name} must be {allowed}, but is {text:?}"
+                        "the environment variable {name} must be {allowed}, but is {shown:?}"
                     ))
                     .hint(format!(
                         "unset {name} to use the configuration file or the default"
@@ -246,6 +252,24 @@ impl Settings {
             .hint(format!("or, if you trust the file: --config {}", path.display())));
         }
         Ok(())
+    }
+
+    /// Refuses values that are secrets in the wrong place, without showing them.
+    fn check_secrets(&self) -> Result<(), CliError> {
+        let Some((Value::Text(name), origin)) = self.get("run.api-key-env") else {
+            return Ok(());
+        };
+        if is_variable_name(name) {
+            return Ok(());
+        }
+        let flag = match origin {
+            Origin::Flag(_) => String::new(),
+            other => format!(" (set by {other})"),
+        };
+        Err(CliError::usage(format!(
+            "--api-key-env must be the name of a variable, and what was given is not{flag}"
+        ))
+        .hint("export the key as a variable and name that: --api-key-env MY_KEY; or use --api-key-file FILE"))
     }
 
     /// Returns a setting's value and what set it.
@@ -301,6 +325,17 @@ impl Settings {
     pub(crate) fn switch(&self, key: &str) -> bool {
         matches!(self.get(key), Some((Value::Switch(true), _)))
     }
+}
+
+/// Returns true if a text looks like the name of an environment variable, and not like what one holds.
+pub(crate) fn is_variable_name(text: &str) -> bool {
+    const LONGEST: usize = 64;
+    let mut bytes = text.bytes();
+    text.len() <= LONGEST
+        && bytes
+            .next()
+            .is_some_and(|first| first == b'_' || first.is_ascii_alphabetic())
+        && bytes.all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
 }
 
 fn check_profile<'a>(name: &str, defined: impl Iterator<Item = &'a String>) -> Result<(), CliError> {

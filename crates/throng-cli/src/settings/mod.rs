@@ -7,6 +7,6 @@ mod show;
 mod table;
 
 pub(crate) use kind::{Kind, Value};
-pub(crate) use layers::{Layers, OTHER_VARIABLES, Origin, Settings};
+pub(crate) use layers::{Layers, OTHER_VARIABLES, Origin, Settings, is_variable_name};
 pub(crate) use show::{Form, show};
 pub(crate) use table::{SETTINGS, Scope, Setting};

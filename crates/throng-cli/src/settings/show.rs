@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::Value;
 use super::layers::Settings;
 use super::table::SETTINGS;
+use super::{Kind, Value};
+use crate::provider::redact_url;
 
 /// How to show the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,11 @@ pub(crate) fn show(settings: &Settings, key: &str, with_origin: bool, form: Form
     let rows: Vec<(&str, Option<Value>, String)> = SETTINGS
         .iter()
         .map(|setting| match settings.get(setting.key) {
-            Some((value, origin)) => (setting.key, Some(redacted(value)), origin.to_string()),
+            Some((value, origin)) => (
+                setting.key,
+                Some(redacted(value, setting.kind)),
+                origin.to_string(),
+            ),
             None => (setting.key, None, "default".to_owned()),
         })
         .collect();
@@ -68,10 +73,10 @@ fn table(rows: &[(&str, Option<Value>, String)], key: &str, with_origin: bool) -
     text
 }
 
-/// Hides a password that stands in an address.
-fn redacted(value: &Value) -> Value {
+/// Hides what may be secret in an address.
+fn redacted(value: &Value, kind: Kind) -> Value {
     match value {
-        Value::Text(text) => Value::Text(crate::provider::redact_url(text)),
+        Value::Text(text) if kind == Kind::Url => Value::Text(redact_url(text)),
         other => other.clone(),
     }
 }

@@ -243,7 +243,20 @@ pub(crate) static SETTINGS: &[Setting] = &[
         kind: Kind::Count(0, 1000),
         default: Some("6"),
         help: "Most further attempts after the first",
-        more: "Errors that cannot get better, such as a refused key, are not tried again.",
+        more: "Errors that cannot get better, such as a refused key, are not tried again. Calls that the provider \
+               refuses because of a limit (429, and 503 or 529 with a Retry-After) do not use retries up: they are \
+               tried again for as long as --patience allows. With 0 nothing is tried again.",
+    },
+    Setting {
+        key: "run.patience",
+        scope: Scope::Run,
+        group: "Limits",
+        kind: Kind::Duration,
+        default: Some("10m"),
+        help: "Longest time that one job is refused because of a limit, before it fails",
+        more: "Counts the job's refused attempts (429, and 503 or 529 with a Retry-After) and the waits after them. A \
+               Retry-After that goes beyond what is left of it fails the job at once. Such refusals do not use up \
+               --retries.",
     },
     Setting {
         key: "run.backoff-base",

@@ -281,3 +281,64 @@ fn bad_flags_are_usage_errors() {
     home.run(&["run", "-", "-"]).code(2).says("named twice");
     home.run(&[]).code(2).says("Usage: throng");
 }
+
+#[test]
+fn a_quote_that_is_never_closed_is_named_by_its_line() {
+    let text = b"id,prompt\n1,a\n2,\"b\n3,c\n4,d\n";
+    check(
+        ("in.csv", text),
+        &["--skip-invalid"],
+        2,
+        &["in.csv, line 3: a double quote opens a value here and is never closed"],
+    );
+    check(
+        ("in.csv", b"id,\"prompt\n1,a\n"),
+        &[],
+        2,
+        &["line 1", "never closed"],
+    );
+}
+
+#[test]
+fn another_separator_is_recognised() {
+    check(
+        ("in.csv", b"id;prompt\n1;a\n"),
+        &[],
+        2,
+        &["line 2", "separated by `;`"],
+    );
+    check(
+        ("in.csv", b"id;prompt\n1;a, b\n"),
+        &[],
+        2,
+        &[
+            "it has 2 values, but the header names 1 column\n",
+            "separated by `;`",
+        ],
+    );
+}
+
+#[test]
+fn an_input_of_wrong_records_alone_selects_nothing() {
+    let expect = [
+        "all 3 records are wrong, so there is nothing to do",
+        "line 1: it is not valid JSON",
+    ];
+    check(("in.jsonl", b"{\n{\n{\n"), &["--skip-invalid"], 4, &expect);
+    check(
+        ("in.jsonl", b"{\n{\n{\n"),
+        &["--skip-invalid", "--dry-run"],
+        4,
+        &expect,
+    );
+    check(
+        ("in.jsonl", b""),
+        &["--dry-run"],
+        4,
+        &["the input selects nothing to do"],
+    );
+    let home = Home::new();
+    let args = ["run", "-", "--skip-invalid", "--input-format", "jsonl"];
+    let ended = home.pipe(&args, "{\n{\n{\n").code(4);
+    ended.says(expect[0]).says(expect[1]);
+}

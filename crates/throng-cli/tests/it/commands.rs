@@ -123,7 +123,8 @@ fn a_measurement_has_every_limit_and_is_consistent() {
     table
         .prints("efficiency")
         .prints("speed-up")
-        .prints("2 prompts, simulated server");
+        .prints("2 prompts, simulated server")
+        .prints("\none by one  ");
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn a_measurement_against_nobody_is_a_provider_error() {
     let url = format!("http://127.0.0.1:{port}/v1");
     home.run(&["bench", "--base-url", &url, "--model", "m"])
         .code(3)
-        .says("cannot be used")
+        .says("cannot be reached")
         .says("hint:");
 }
 
@@ -170,11 +171,50 @@ fn help_shows_examples_first_and_defaults() {
     let home = Home::new();
     let long = home.run(&["run", "--help"]).code(0);
     assert!(long.stdout.starts_with("Examples:\n"), "{}", long.stdout);
-    long.prints("[default: 32]").prints("THRONG_MAX_CONCURRENT]");
+    long.prints("[default: 32]")
+        .prints("THRONG_MAX_CONCURRENT]")
+        .prints("FILE:LINE");
     let short = home.run(&["run", "-h"]).code(0);
     assert!(!short.stdout.contains("Examples:"));
     assert!(home.run(&["--help"]).code(0).stdout.starts_with("Examples:\n"));
     home.run(&["--version"]).code(0).prints("throng 0.");
+}
+
+#[test]
+fn a_failed_attempt_is_logged_with_the_id_of_its_record() {
+    let home = Home::new();
+    home.questions("in.jsonl", 2);
+    let sim = home.sim(&["--fail", "1", "--faults", "server_error=1"]);
+    let run = |flag: &str| {
+        let _ = std::fs::remove_file(home.path("log.txt"));
+        let args = [
+            "run",
+            "in.jsonl",
+            "--base-url",
+            sim.url(),
+            "--model",
+            "m",
+            "--retries",
+            "0",
+        ];
+        home.run(&[&args[..], &["--log-file", "log.txt", flag]].concat())
+            .code(1);
+        home.read("log.txt")
+    };
+    let info = run("-v");
+    assert!(
+        info.contains("A run began.") && info.contains("A run ended."),
+        "{info}"
+    );
+    assert!(!info.contains("failed."), "{info}");
+    let debug = run("-vv");
+    assert!(debug.contains("An attempt failed."), "{debug}");
+    for id in ["q1", "q2"] {
+        let failed =
+            |line: &&str| line.contains("A call failed.") && line.contains(&format!("record{{id=\"{id}\"}}"));
+        assert_eq!(debug.lines().filter(failed).count(), 1, "{debug}");
+    }
+    assert!(!debug.contains("remarkable"), "{debug}");
 }
 
 #[test]

@@ -87,7 +87,12 @@ fn a_flag_beats_the_environment_in_a_run() {
     home.questions("in.jsonl", 1)
         .write("throng.toml", "[run]\nmodel = \"file\"\n");
     let model = |args: &[&str], env: &[(&str, &str)]| {
-        let args = [&["run", "in.jsonl", "--dry-run", "--output", "json"], args].concat();
+        let args = [
+            &["run", "in.jsonl", "--dry-run", "--output", "json"][..],
+            &["--base-url", "http://localhost:1/v1"],
+            args,
+        ]
+        .concat();
         let ended = home.run_with(&args, env).code(0);
         serde_json::from_str::<Value>(&ended.stdout).unwrap()["model"].clone()
     };
@@ -216,4 +221,84 @@ fn a_project_file_may_not_pick_the_key_unless_it_is_named() {
             .code(0);
         home.run(&["--no-config", "run", "q.jsonl", "--dry-run"]).code(0);
     }
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_secret_is_not_shown() {
+    let home = Home::new();
+    home.questions("in.jsonl", 1);
+    for args in [
+        &["run", "in.jsonl", "--base-url", "http://h:1/v1", "--model", "m"][..],
+        &["config", "show"],
+    ] {
+        let ended = home
+            .run_with(args, &[("THRONG_API_KEY_ENV", "sk-secret-1")])
+            .code(2);
+        assert!(!format!("{ended:?}").contains("sk-secret-1"), "{ended:?}");
+        ended.says("--api-key-env must be the name of a variable, and what was given is not");
+    }
+    let given = home
+        .run(&["run", "in.jsonl", "--api-key-env", "sk-secret-1"])
+        .code(2);
+    assert!(!format!("{given:?}").contains("secret"), "{given:?}");
+    given.says("must be the name of a variable").says("hint:");
+    let long = "A".repeat(65);
+    let given = home.run(&["sim", "--require-key-env", &long]).code(2);
+    assert!(!given.stderr.contains(&long), "{given:?}");
+
+    let url = "http://user:pass-secret@127.0.0.1:1/v1?key=q-secret&x=y-secret";
+    let plain = "http://127.0.0.1:1/v1?key=q-secret&x=y-secret";
+    let wrong = url.replace("http", "ftp");
+    let run = |url: &str| {
+        home.run(&[
+            "run",
+            "in.jsonl",
+            "--base-url",
+            url,
+            "--model",
+            "m",
+            "--backoff-base",
+            "1ms",
+        ])
+    };
+    assert!(!run(url).code(2).stderr.contains("secret"));
+    let all = [
+        run(plain).code(3),
+        run(&wrong).code(2),
+        home.run_with(&["config", "show"], &[("THRONG_BASE_URL", &wrong)])
+            .code(2),
+        home.run_with(&["config", "show", "--origin"], &[("THRONG_BASE_URL", url)])
+            .code(0),
+        home.run(&["run", "in.jsonl", "--provider", "sim", "--base-url", url])
+            .code(2),
+    ];
+    for ended in all {
+        let shown = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(!shown.contains("secret"), "{shown}");
+        assert!(shown.contains("key=…"), "{shown}");
+    }
+}
+
+#[test]
+fn a_missing_key_names_both_variables() {
+    let home = Home::new();
+    home.run(&["config", "show"])
+        .code(0)
+        .prints("(none: neither THRONG_API_KEY nor OPENAI_API_KEY is set)");
+}
+
+#[test]
+fn numbers_and_times_out_of_range_say_what_is_allowed() {
+    let home = Home::new();
+    home.questions("in.jsonl", 1);
+    home.run(&["run", "in.jsonl", "--timeout", "0s"])
+        .code(2)
+        .says("it must be longer than zero");
+    let limit = home.run(&["run", "in.jsonl", "--limit", "-1"]).code(2);
+    limit
+        .says("it must be a whole number of at least 0")
+        .says("--limit");
+    home.run(&["run", "in.jsonl", "--compare-sequential", "0"])
+        .code(2)
+        .says("it must be a whole number of at least 1");
 }

@@ -14,7 +14,7 @@ fn summary(home: &Home) -> Value {
 
 #[test]
 fn one_interruption_lets_running_calls_end() {
-    for name in ["INT", "TERM"] {
+    for name in ["INT", "TERM", "HUP"] {
         let home = Home::new();
         home.questions("in.jsonl", 300);
         let sim = home.sim(&["--first-token", "50ms", "--tokens-per-second", "0"]);
@@ -44,15 +44,18 @@ fn one_interruption_lets_running_calls_end() {
         );
 
         let results = home.results("out.jsonl");
+        // What had begun ended well; what had not has no line.
         for result in results.values() {
-            // What had begun ended well; what had not is cancelled without an attempt.
-            let attempts = if result["outcome"] == "succeeded" { 1 } else { 0 };
-            assert!(
-                result["outcome"] == "succeeded" || result["outcome"] == "cancelled",
+            assert_eq!(
+                (&result["outcome"], &result["attempts"]),
+                (&"succeeded".into(), &1.into()),
                 "{result}"
             );
-            assert_eq!(result["attempts"], attempts, "{result}");
         }
+        assert!(
+            stderr.contains("records were not started and have no line"),
+            "{stderr}"
+        );
         let summary = summary(&home);
         assert_eq!(
             (&summary["total"], &summary["exit_code"]),
@@ -116,11 +119,20 @@ fn a_second_interruption_stops_running_calls() {
         results.values().all(|result| result["outcome"] == "cancelled"),
         "{results:?}"
     );
-    assert_eq!(
-        results.values().filter(|result| result["attempts"] == 1).count(),
-        4
+    assert!(
+        results.values().all(|result| result["attempts"] == 1),
+        "{results:?}"
     );
-    assert_eq!(summary(&home)["cancelled"], results.len());
+    assert_eq!(results.len(), 4);
+    let summary = summary(&home);
+    assert_eq!(
+        (
+            &summary["cancelled"],
+            &summary["skipped_not_started"],
+            &summary["total"]
+        ),
+        (&4.into(), &46.into(), &50.into())
+    );
 }
 
 #[test]
@@ -143,4 +155,26 @@ fn an_interruption_ends_a_run_whose_input_stays_open() {
     assert_eq!(child.wait().unwrap().code(), Some(130), "{stderr}");
     assert_eq!(summary(&home)["succeeded"], 1);
     drop(stdin);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_hangup_that_is_ignored_stays_ignored() {
+    let home = Home::new();
+    home.questions("in.jsonl", 60);
+    let sim = home.sim(&["--first-token", "40ms", "--tokens-per-second", "0"]);
+    // As `nohup` does it.
+    let script = "trap '' HUP; exec \"$0\" run in.jsonl --out out.jsonl -c 4 --base-url \"$1\" --model m";
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_throng"), sim.url()])
+        .current_dir(home.path("."))
+        .env_clear()
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("some results", || whole_lines(&home.path("out.jsonl")) >= 4);
+    signal(child.id(), "HUP");
+    let stderr = read_rest(child.stderr.take().unwrap());
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{stderr}");
+    assert_eq!(home.results("out.jsonl").len(), 60);
 }

@@ -253,6 +253,7 @@ fn a_full_disk_stops_the_run_with_an_error() {
         .run(&["run", "in.jsonl", "--out", "/dev/full", "--summary", "s.json"])
         .code(1);
     ended
+        .says("could not be written")
         .says("error: cannot write results to /dev/full")
         .says("No space left on device")
         .says("\nhint: free some space");
@@ -261,11 +262,163 @@ fn a_full_disk_stops_the_run_with_an_error() {
         summary["skipped_not_started"].as_u64() > Some(0),
         "the run stops soon: {summary}"
     );
+    assert!(summary["succeeded"].as_u64() > Some(0), "{summary}");
+    assert_eq!(summary["answers_lost"], summary["succeeded"], "{summary}");
+    assert_eq!(summary["lines_written"], 0);
     let ended = home
         .run(&["run", "in.jsonl", "--limit", "2", "--summary", "/dev/full"])
         .code(1);
     assert_eq!(by_id(&ended.stdout).len(), 2);
     ended.says("cannot write the summary /dev/full");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_closed_standard_output_is_an_error_before_anything_is_sent() {
+    let home = Home::new();
+    home.questions("in.jsonl", 3);
+    let program = env!("CARGO_BIN_EXE_throng");
+    let shell = |script: &str| {
+        let mut command = std::process::Command::new("sh");
+        command
+            .args(["-c", script, program])
+            .current_dir(home.path("."))
+            .env_clear();
+        crate::support::ended(&mut command)
+    };
+    shell("exec \"$0\" run in.jsonl >&-")
+        .code(2)
+        .says("standard output is closed, so every result would be lost")
+        .says("hint:");
+    shell("exec \"$0\" run in.jsonl --out out.jsonl >&-").code(0);
+    assert_eq!(home.results("out.jsonl").len(), 3);
+    shell("exec \"$0\" run in.jsonl > /dev/null").code(0);
+}
+
+#[test]
+fn no_file_is_used_for_two_things() {
+    let home = Home::new();
+    home.questions("in.jsonl", 2);
+    let run = |args: &[&str]| home.run(&[&["run", "in.jsonl"], args].concat());
+    run(&["--out", "o", "--summary", "o"])
+        .code(2)
+        .says("o is --out and --summary at once");
+    run(&["--summary", "in.jsonl"])
+        .code(2)
+        .says("input and output at once");
+    run(&["--summary", "-"])
+        .code(2)
+        .says("--summary cannot be standard output");
+    #[cfg(unix)]
+    {
+        // A link to a file that is not there yet, and a second name of one that is.
+        std::os::unix::fs::symlink("later", home.path("link")).unwrap();
+        run(&["--out", "later", "--summary", "link"])
+            .code(2)
+            .says("at once");
+        home.write("one", "");
+        std::fs::hard_link(home.path("one"), home.path("two")).unwrap();
+        run(&["--out", "one", "--summary", "./two"])
+            .code(2)
+            .says("at once");
+    }
+    assert!(!home.path("o").exists() && !home.path("later").exists());
+    assert_eq!(by_id(&run(&["--out", "-"]).code(0).stdout).len(), 2);
+    assert!(!home.path("-").exists());
+    run(&["--out", "-", "--resume"])
+        .code(2)
+        .says("--resume needs a file");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_cannot_be_resumed() {
+    let home = Home::new();
+    home.questions("in.jsonl", 2);
+    let made = std::process::Command::new("mkfifo")
+        .arg(home.path("pipe"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    for more in [&[][..], &["--dry-run"]] {
+        home.run(&[&["run", "in.jsonl", "--out", "pipe", "--resume"], more].concat())
+            .code(2)
+            .says("cannot resume pipe: it is not a regular file");
+    }
+}
+
+#[test]
+fn made_up_answers_name_no_real_model() {
+    let home = Home::new();
+    home.questions("in.jsonl", 2);
+    let args = ["run", "in.jsonl", "--model", "gpt-real", "--summary", "s.json"];
+    let ended = home
+        .run(&args)
+        .code(0)
+        .says("--provider openai")
+        .says("the model \"gpt-real\" is not asked for");
+    for line in by_id(&ended.stdout).values() {
+        assert_eq!(
+            (&line["model"], &line["simulated"]),
+            (&"sim".into(), &true.into()),
+            "{line}"
+        );
+    }
+    let summary: Value = serde_json::from_str(&home.read("s.json")).unwrap();
+    assert_eq!(
+        (&summary["model"], &summary["simulated"]),
+        (&"sim".into(), &true.into())
+    );
+    let sim = home.sim(&[]);
+    let other = home
+        .run(&["run", "in.jsonl", "--base-url", sim.url(), "--model", "m"])
+        .code(0);
+    assert!(
+        by_id(&other.stdout)
+            .values()
+            .all(|line| line["simulated"].is_null())
+    );
+}
+
+#[test]
+fn the_commonest_errors_are_listed() {
+    let home = Home::new();
+    home.questions("in.jsonl", 40);
+    let sim = home.sim(&["--fail", "0.5", "--faults", "server_error=2,cut=1", "--seed", "3"]);
+    let args = [
+        "run",
+        "in.jsonl",
+        "--out",
+        "out.jsonl",
+        "--summary",
+        "s.json",
+        "--base-url",
+        sim.url(),
+        "--model",
+        "m",
+        "--retries",
+        "0",
+    ];
+    let ended = home.run(&args).code(1);
+    let summary: Value = serde_json::from_str(&home.read("s.json")).unwrap();
+    let errors = summary["errors"].as_array().unwrap();
+    let results = home.results("out.jsonl");
+    let mut sum = 0;
+    for error in errors {
+        let n = error["count"].as_u64().unwrap();
+        sum += n;
+        let message = error["message"].as_str().unwrap();
+        assert!(error["kind"].is_string() && !message.is_empty(), "{error}");
+    }
+    assert_eq!(summary["failed"], sum);
+    let most = &errors[0];
+    let same = results
+        .values()
+        .filter(|line| line["error"]["kind"] == most["kind"] && line["error"]["status"] == most["status"])
+        .count();
+    assert_eq!(most["count"], same, "{summary}");
+    let line = format!("errors        {same}× {}: ", most["kind"].as_str().unwrap());
+    ended.says(&line);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Home, Sim, by_id};
+use crate::support::{Home, Parrot, Sim, by_id, wait_until, whole_lines};
 
 #[test]
 fn an_unreachable_server_stops_the_run_soon() {
@@ -270,4 +270,153 @@ fn a_timeout_is_told_from_other_failures() {
         );
         assert_eq!(result["error"]["kind"], "attempt_timeout", "{result}");
     }
+}
+
+#[test]
+fn a_restart_of_the_server_in_the_middle_is_sat_out() {
+    let home = Home::new();
+    home.questions("in.jsonl", 200);
+    let slow = ["--first-token", "20ms", "--tokens-per-second", "0"];
+    let sim = home.sim(&slow);
+    let (url, port) = (sim.url().to_owned(), sim.port());
+    let args = [
+        "run",
+        "in.jsonl",
+        "--out",
+        "out.jsonl",
+        "--base-url",
+        &url,
+        "--model",
+        "m",
+        "-c",
+        "16",
+        "--backoff-base",
+        "100ms",
+    ];
+    let child = home
+        .command(&args)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("some results", || whole_lines(&home.path("out.jsonl")) >= 40);
+    drop(sim);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let _again = home.sim(&[&slow[..], &["--port", &port]].concat());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let results = home.results("out.jsonl");
+    assert_eq!(results.len(), 200);
+    assert!(results.values().all(|result| result["outcome"] == "succeeded"));
+    assert!(
+        results
+            .values()
+            .any(|result| result["attempts"].as_u64() > Some(1)),
+        "the restart was noticed: {stderr}"
+    );
+}
+
+#[test]
+fn a_server_that_is_no_api_stops_the_run_soon() {
+    let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 20\r\nconnection: close\r\n\r\n<!doctype html><p>hi";
+    let redirect = "HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let no_method = "HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno";
+    for answer in [page, redirect, no_method] {
+        let home = Home::new();
+        home.questions("in.jsonl", 300);
+        let server = Parrot::start(answer);
+        let url = format!("{}?key=secret", server.url());
+        let args = [
+            "run",
+            "in.jsonl",
+            "--summary",
+            "s.json",
+            "--base-url",
+            &url,
+            "--model",
+            "m",
+            "-c",
+            "4",
+        ];
+        let ended = home.run(&args).code(3);
+        assert!(!ended.stderr.contains("secret"), "{ended:?}");
+        let ended = ended
+            .says("is no chat API")
+            .says("hint: --base-url is probably wrong");
+        ended.says(&format!("{}?key=…", server.url()));
+        let summary: Value = serde_json::from_str(&home.read("s.json")).unwrap();
+        assert!(summary["attempts"].as_u64() < Some(20), "{answer}: {summary}");
+    }
+}
+
+#[test]
+fn patience_bounds_refusals_and_retries_do_not() {
+    let home = Home::new();
+    home.questions("in.jsonl", 1);
+    let server = Parrot::start(
+        "HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+    );
+    let run = |args: &[&str]| {
+        let all = [
+            &["run", "in.jsonl", "--base-url", server.url(), "--model", "m"],
+            args,
+        ]
+        .concat();
+        let results = by_id(&home.run(&all).code(1).stdout);
+        assert_eq!(results["q1"]["attempts"], 1, "{results:?}");
+        results["q1"]["error"]["hint"].as_str().unwrap().to_owned()
+    };
+    assert!(run(&[]).contains("longer than --patience allows"));
+    assert!(run(&["--patience", "2h", "--deadline", "30m"]).contains("longer than --deadline allows"));
+
+    let home = Home::new();
+    home.questions("in.jsonl", 1);
+    let server =
+        Parrot::start("HTTP/1.1 429 Too Many Requests\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}");
+    let args = [
+        "run",
+        "in.jsonl",
+        "--base-url",
+        server.url(),
+        "--model",
+        "m",
+        "--retries",
+        "1",
+        "--backoff-base",
+        "5ms",
+        "--backoff-cap",
+        "20ms",
+        "--patience",
+        "300ms",
+    ];
+    let line = &by_id(&home.run(&args).code(1).stdout)["q1"];
+    assert!(line["attempts"].as_u64() > Some(2), "{line}");
+    assert!(
+        line["error"]["hint"]
+            .as_str()
+            .unwrap()
+            .contains("or raise --patience"),
+        "{line}"
+    );
+}
+
+#[test]
+fn https_to_a_server_without_tls_says_so() {
+    let home = Home::new();
+    home.questions("in.jsonl", 1);
+    let sim = home.sim(&[]);
+    let url = sim.url().replace("http://", "https://");
+    home.run(&[
+        "run",
+        "in.jsonl",
+        "--base-url",
+        &url,
+        "--model",
+        "m",
+        "--backoff-base",
+        "5ms",
+    ])
+    .code(3)
+    .says("write the address with http://");
 }

@@ -213,6 +213,11 @@ impl Sim {
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
+
+    pub(crate) fn port(&self) -> String {
+        let address = self.url.trim_end_matches("/v1");
+        address.rsplit(':').next().unwrap().to_owned()
+    }
 }
 
 impl Drop for Sim {
@@ -268,4 +273,50 @@ pub(crate) fn read_rest(mut from: impl Read) -> String {
     let mut text = String::new();
     from.read_to_string(&mut text).unwrap();
     text
+}
+
+/// Answers every connection with the same bytes, whatever it asks.
+pub(crate) struct Parrot {
+    url: String,
+}
+
+impl Parrot {
+    pub(crate) fn start(answer: &'static str) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                std::thread::spawn(move || {
+                    // Reads the request to its end, so that closing does not reset the connection.
+                    let mut request = Vec::new();
+                    let mut buffer = [0; 4096];
+                    while !is_whole(&request) {
+                        match stream.read(&mut buffer) {
+                            Ok(0) | Err(_) => break,
+                            Ok(n) => request.extend_from_slice(&buffer[..n]),
+                        }
+                    }
+                    let _ = stream.write_all(answer.as_bytes());
+                });
+            }
+        });
+        Self { url }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .and_then(|length| length.trim().parse::<usize>().ok());
+    body.len() >= length.unwrap_or(0)
 }
