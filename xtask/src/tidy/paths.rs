@@ -4,7 +4,7 @@ use super::rust::{code_lines, is_test_file, mask};
 use super::{File, Finding};
 
 /// Homes and work folders: no file may name one.
-const MACHINE: [&str; 5] = ["/home/", "/root/", "/work/", "/Users/", "/private/"];
+const MACHINE: [&str; 5] = ["/home/", "/root/", "/mnt/", "/Users/", "/private/"];
 /// Folders that code must ask the system for, while a test or a page of documentation may name them.
 const SCRATCH: [&str; 2] = ["/tmp/", "/var/tmp/"];
 /// This file, whose subject the paths are.
@@ -76,7 +76,7 @@ mod tests {
         check("docs/a.md", "see /home/me/x\n", &[1]);
         check(
             "crates/a/src/lib.rs",
-            "x\nconst P: &str = \"/work/main\";\n",
+            "x\nconst P: &str = \"/mnt/data/x\";\n",
             &[2],
         );
         check(".ci/run", "cd /root/x\n", &[1]);
@@ -87,7 +87,7 @@ mod tests {
     fn addresses_and_tails_of_paths_are_not() {
         check(
             "docs/a.md",
-            "https://example.com/work/x and ~/work/x and target/work/x and ${HOME}/work/x\n",
+            "https://example.com/mnt/x and ~/mnt/x and target/mnt/x and ${HOME}/mnt/x\n",
             &[],
         );
         check("docs/a.md", "the folder /home/ of all homes, /workspace/x\n", &[]);
