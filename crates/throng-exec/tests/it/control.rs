@@ -263,24 +263,16 @@ async fn an_attempt_that_uses_up_its_budget_times_out_all_the_same() {
 #[tokio::test]
 async fn no_attempt_begins_after_the_deadline_though_no_job_ever_waits() {
     let executor = once(1).deadline(ms(30)).build().unwrap();
-    let began = std::time::Instant::now();
-    let busy = move |_: u32, _: Attempt| async move {
-        let at = began.elapsed();
-        while began.elapsed() < at + ms(5) {}
-        Ok::<_, Fault>(at)
+    let busy = |_: u32, _: Attempt| async {
+        let began = std::time::Instant::now();
+        while began.elapsed() < ms(5) {}
+        Ok::<_, Fault>(())
     };
     let report = executor.run(0..64, busy).await;
-    let started: Vec<_> = report
-        .finished
-        .iter()
-        .filter_map(|job| job.outcome.as_success())
-        .collect();
-    // Some slack for the time between the clock of the run and that of the test.
-    assert!(started.iter().all(|at| **at < ms(35)), "{started:?}");
-    assert_eq!(
-        report.summary.count(OutcomeKind::Skipped) + started.len() as u64,
-        64
-    );
+    let began = report.finished.iter().filter(|job| job.attempts > 0).count();
+    // Jobs of 5 ms or more, one after another: the eighth cannot begin within 30 ms, however slow the machine is.
+    assert!(began <= 7, "{began} jobs began");
+    assert_eq!(report.summary.count(OutcomeKind::Skipped), 64 - began as u64);
 }
 
 #[tokio::test(start_paused = true)]
