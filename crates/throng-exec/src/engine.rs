@@ -103,9 +103,6 @@ where
             }
             let (over, wake_at, wanted) = self.arm(stream.is_some());
             if over {
-                let stats = self.core.progress();
-                let (jobs, retries) = (stats.admitted, stats.retries);
-                tracing::info!(run = %self.core.run, jobs, retries, "A run ended.");
                 return;
             }
             if let Some(wake_at) = wake_at {

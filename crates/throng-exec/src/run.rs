@@ -38,6 +38,8 @@ pub struct Run<J, T, E> {
     batch: usize,
     /// The last poll found nothing.
     waited: bool,
+    /// The end of the run was logged. The consumer logs it, before it learns of the end and the program goes on.
+    logged: bool,
 }
 
 impl<J, T, E> Run<J, T, E>
@@ -54,6 +56,7 @@ where
             returned: 0,
             batch: (window / 8).clamp(1, 64),
             waited: false,
+            logged: false,
         }
     }
 
@@ -165,6 +168,11 @@ where
         drop(unused);
         if wanted {
             self.core.driver.notify_one();
+        }
+        if over && !std::mem::replace(&mut self.logged, true) {
+            let progress = self.core.progress();
+            let (jobs, retries) = (progress.admitted, progress.retries);
+            tracing::info!(run = %self.core.run, jobs, retries, "A run ended.");
         }
         over
     }
