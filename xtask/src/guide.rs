@@ -402,7 +402,15 @@ mod tests {
             None
         );
         let pid = sh.read_file(&pid).unwrap();
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        assert!(stat.is_empty() || stat.contains(") Z "), "still running: {stat}");
+        let running = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            !stat.is_empty() && !stat.contains(") Z ")
+        };
+        // A killed process takes a moment to go.
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while running() {
+            assert!(std::time::Instant::now() < patience, "{pid} still runs");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 }
