@@ -216,7 +216,7 @@ impl<J, T, E> Core<J, T, E> {
 
     pub(crate) fn abort(&self) {
         self.cancellation.cancel();
-        self.control(|dispatcher, now| dispatcher.cancel(now, Some(Duration::ZERO)));
+        self.control(|dispatcher, now| dispatcher.cancel(now, Duration::ZERO));
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -255,7 +255,7 @@ impl<J, T, E> Core<J, T, E> {
 
     /// Gives the events that are recorded by now to the sink, in order, one caller at a time. What comes in meanwhile is
     /// left to the driver, so that a worker is not held up for longer than its own events take.
-    pub(crate) fn flush_events(&self) {
+    fn flush_events(&self) {
         let Some(sink) = &self.sink else {
             return;
         };

@@ -259,7 +259,7 @@ impl RunHandle {
     pub fn cancel(&self, grace: Duration) {
         self.core.cancel();
         self.core
-            .control(&mut |dispatcher, now| dispatcher.cancel(now, Some(grace)));
+            .control(&mut |dispatcher, now| dispatcher.cancel(now, grace));
     }
 
     /// Drops the running attempts at their next await point. Same as [`RunHandle::cancel`] without grace.

@@ -118,14 +118,16 @@ pub(crate) fn records(
 ) -> Result<Records, RecordError> {
     let buffered = |reader| BufReader::with_capacity(BUFFER, reader);
     Ok(match format {
-        Format::Jsonl => Box::new(JsonLines {
+        Format::Jsonl => Box::new(LineRecords {
             input,
             lines: Lines::new(buffered(reader)),
+            parse: json_record,
             over: false,
         }),
-        Format::Lines => Box::new(PlainLines {
+        Format::Lines => Box::new(LineRecords {
             input,
             lines: Lines::new(buffered(reader)),
+            parse: text_record,
             over: false,
         }),
         Format::Json => Box::new(JsonArray {
@@ -141,13 +143,15 @@ pub(crate) fn records(
 pub(super) const TOO_LONG: &str = "it is longer than 16 MiB";
 const SPLIT: &str = "split the record; a prompt of this size fits no model";
 
-struct JsonLines<R> {
+/// Records of one line each.
+struct LineRecords<R> {
     input: usize,
     lines: Lines<R>,
+    parse: fn(Place, &[u8]) -> Result<Record, RecordError>,
     over: bool,
 }
 
-impl<R: io::BufRead> Iterator for JsonLines<R> {
+impl<R: io::BufRead> Iterator for LineRecords<R> {
     type Item = Result<Record, RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -162,43 +166,7 @@ impl<R: io::BufRead> Iterator for JsonLines<R> {
         match self.lines.next() {
             Ok(None) => None,
             Ok(Some((line, Line::TooLong))) => Some(Err(RecordError::new(at(line), TOO_LONG, SPLIT))),
-            Ok(Some((line, Line::Text(bytes)))) => Some(json_record(at(line), bytes)),
-            Err(error) => {
-                self.over = true;
-                Some(Err(unreadable(at(self.lines.number() + 1), &error)))
-            }
-        }
-    }
-}
-
-struct PlainLines<R> {
-    input: usize,
-    lines: Lines<R>,
-    over: bool,
-}
-
-impl<R: io::BufRead> Iterator for PlainLines<R> {
-    type Item = Result<Record, RecordError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
-        }
-        let at = |line| Place {
-            input: self.input,
-            line,
-            item: None,
-        };
-        match self.lines.next() {
-            Ok(None) => None,
-            Ok(Some((line, Line::TooLong))) => Some(Err(RecordError::new(at(line), TOO_LONG, SPLIT))),
-            Ok(Some((line, Line::Text(bytes)))) => Some(match std::str::from_utf8(bytes) {
-                Ok(text) => Ok(Record {
-                    place: at(line),
-                    body: Body::Text(text.to_owned()),
-                }),
-                Err(_) => Err(not_utf8(at(line))),
-            }),
+            Ok(Some((line, Line::Text(bytes)))) => Some((self.parse)(at(line), bytes)),
             Err(error) => {
                 self.over = true;
                 Some(Err(unreadable(at(self.lines.number() + 1), &error)))
@@ -239,6 +207,16 @@ impl<R: io::BufRead> Iterator for JsonArray<R> {
                 Some(Err(unreadable(place, &error)))
             }
         }
+    }
+}
+
+fn text_record(place: Place, bytes: &[u8]) -> Result<Record, RecordError> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Record {
+            place,
+            body: Body::Text(text.to_owned()),
+        }),
+        Err(_) => Err(not_utf8(place)),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The only loop of the executor, turned inside out: what may start next, and what follows from an attempt's end.
+//! The only loop of the executor, turned inside out: which jobs are admitted and what may start next. What follows
+//! from an attempt's end, and how a run is steered, are in the modules below.
 //!
 //! Invariants: at most `limit` attempts run; at most `window` jobs are admitted or ended but not taken; every
 //! admitted job is closed exactly once; a job that waits for a retry holds no permit and goes ahead of new jobs.

@@ -33,7 +33,7 @@ impl Dispatcher {
     }
 
     /// Closes the jobs that wait; running attempts are to be dropped when the grace period is over.
-    pub(crate) fn cancel(&mut self, now: Tick, grace: Option<Duration>) {
+    pub(crate) fn cancel(&mut self, now: Tick, grace: Duration) {
         if self.is_over() {
             return;
         }
@@ -41,8 +41,8 @@ impl Dispatcher {
             self.event(now, EventKind::RunCancelled);
             self.stop(now, Mode::Cancelled);
         }
-        let at = grace.map(|grace| now.saturating_add(nanos(grace)));
-        self.abort_at = self.abort_at.into_iter().chain(at).min();
+        let at = now.saturating_add(nanos(grace));
+        self.abort_at = Some(self.abort_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// Returns true, once, when the grace period of a cancelled run is over.
