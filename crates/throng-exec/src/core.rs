@@ -16,11 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::attempt::Reported;
 use crate::error::panic_message;
 use crate::input::Jobs;
+use crate::job::Terms;
 use crate::machine::{AttemptEnd, Dispatcher, Ending, Start};
 use crate::outbox::Outbox;
 use crate::rate::Tick;
 use crate::totals::Totals;
-use crate::{Cost, Finished, JobSpec, Progress, RunError, RunSummary, Timing};
+use crate::{Finished, JobSpec, Progress, RunError, RunSummary, Timing};
 
 /// What the tasks of a run share.
 pub(crate) struct Core<J, T, E> {
@@ -67,8 +68,7 @@ pub(crate) struct Assignment<J, T, E> {
 /// A job that is to be admitted.
 pub(crate) struct Candidate<J, T, E> {
     record: Record<J, T, E>,
-    timeout: Option<Duration>,
-    cost: Cost,
+    terms: Terms,
 }
 
 impl<J, T, E> From<JobSpec<J>> for Candidate<J, T, E> {
@@ -85,8 +85,7 @@ impl<J, T, E> From<JobSpec<J>> for Candidate<J, T, E> {
         });
         Self {
             record,
-            timeout: job.timeout,
-            cost: job.cost,
+            terms: job.terms,
         }
     }
 }
@@ -323,12 +322,8 @@ impl<J, T, E> State<J, T, E> {
     }
 
     pub(crate) fn admit(&mut self, now: Tick, job: Candidate<J, T, E>) {
-        let Candidate {
-            record,
-            timeout,
-            cost,
-        } = job;
-        let slot = self.dispatcher.admit(now, record.key.as_ref(), timeout, cost) as usize;
+        let Candidate { record, terms } = job;
+        let slot = self.dispatcher.admit(now, record.key.as_ref(), &terms) as usize;
         if slot >= self.waiting.len() {
             self.waiting.resize_with(slot + 1, || None);
         }

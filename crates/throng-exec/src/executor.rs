@@ -11,7 +11,7 @@ use throng_core::{Classify, ErrorClass, EventSink, RunId};
 use crate::engine::Engine;
 use crate::input::Input;
 use crate::machine::Settings;
-use crate::{InvalidConfig, JobSpec, Rates, RetryPolicy, Run, RunReport, Runner};
+use crate::{InvalidConfig, JobSpec, Preset, Rates, RetryPolicy, Run, RunReport, Runner};
 
 /// Runs many jobs within limits. Cheap to clone; each run has limits of its own.
 #[derive(Clone)]
@@ -27,6 +27,11 @@ impl Executor {
     /// Starts to configure an executor.
     pub fn builder() -> ExecutorBuilder {
         ExecutorBuilder::default()
+    }
+
+    /// Starts to configure an executor with settings that have proved useful together.
+    pub fn preset(preset: Preset) -> ExecutorBuilder {
+        preset.builder()
     }
 
     /// Starts a run over the jobs of an iterator.
@@ -161,6 +166,10 @@ pub struct ExecutorBuilder {
     attempt_timeout: Option<Duration>,
     deadline: Option<Duration>,
     rates: Rates,
+    ageing: Option<Duration>,
+    throttle: Duration,
+    start_delay: Duration,
+    barrier: Option<NonZeroUsize>,
     order: OutputOrder,
     seed: Option<u64>,
     run_id: Option<RunId>,
@@ -203,6 +212,32 @@ impl ExecutorBuilder {
     /// Limits how often attempts start. Default: no limit.
     pub fn rates(mut self, rates: Rates) -> Self {
         self.rates = rates;
+        self
+    }
+
+    /// Sets the least time between the starts of two attempts, those of retries included. Default: none.
+    pub const fn throttle(mut self, period: Duration) -> Self {
+        self.throttle = period;
+        self
+    }
+
+    /// Lets the first attempt start so long after the start of the run. Default: at once.
+    pub const fn start_delay(mut self, delay: Duration) -> Self {
+        self.start_delay = delay;
+        self
+    }
+
+    /// Sets in how much waiting time a job gains one [`Priority`](crate::Priority). Default 1 s; zero means never, so that jobs
+    /// of high priority can starve others for as long as there are any.
+    pub const fn ageing(mut self, interval: Duration) -> Self {
+        self.ageing = Some(interval);
+        self
+    }
+
+    /// Admits jobs in batches of `size`, each when every job of the one before has ended. Default: no barrier, which is
+    /// faster: see [`Run::batches`](crate::Run::batches) for batches of outcomes without one.
+    pub const fn barrier(mut self, size: NonZeroUsize) -> Self {
+        self.barrier = Some(size);
         self
     }
 
@@ -281,6 +316,10 @@ impl ExecutorBuilder {
                 timeout: self.attempt_timeout,
                 deadline: self.deadline,
                 rates: self.rates,
+                ageing: self.ageing.unwrap_or(Duration::from_secs(1)),
+                throttle: self.throttle,
+                start_delay: self.start_delay,
+                barrier: self.barrier.map(NonZeroUsize::get),
                 record_events: self.sink.is_some(),
             },
             order: self.order,

@@ -2,19 +2,29 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// One job: its input and how it is to be scheduled.
 ///
-/// Every `J` converts into a `JobSpec<J>` with the defaults: no key, the executor's own timeout, no token cost.
+/// Every `J` converts into a `JobSpec<J>` with the defaults: no key, the executor's own timeout, no token cost, normal
+/// priority, weight 1.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct JobSpec<J> {
     pub(crate) input: J,
     pub(crate) key: Option<Key>,
+    pub(crate) terms: Terms,
+}
+
+/// What the dispatcher has to know of a job, its key apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
     pub(crate) timeout: Option<Duration>,
     pub(crate) cost: Cost,
+    pub(crate) priority: Priority,
+    pub(crate) weight: NonZeroU32,
 }
 
 impl<J> JobSpec<J> {
@@ -23,10 +33,14 @@ impl<J> JobSpec<J> {
         Self {
             input,
             key: None,
-            timeout: None,
-            cost: Cost {
-                input_tokens: 0,
-                output_tokens: 0,
+            terms: Terms {
+                timeout: None,
+                cost: Cost {
+                    input_tokens: 0,
+                    output_tokens: 0,
+                },
+                priority: Priority::NORMAL,
+                weight: NonZeroU32::MIN,
             },
         }
     }
@@ -42,13 +56,30 @@ impl<J> JobSpec<J> {
 
     /// Limits each attempt of this job to `timeout`, in place of the executor's attempt timeout.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.terms.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how soon the job goes, among those in the window. Default [`Priority::NORMAL`].
+    ///
+    /// Waiting raises it; see [`ExecutorBuilder::ageing`](crate::ExecutorBuilder::ageing).
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        self.terms.priority = priority;
+        self
+    }
+
+    /// Sets how much of the concurrency one attempt takes. Default 1.
+    ///
+    /// A weight above the limit counts as the limit: such a job runs alone. A heavy job whose turn it is waits until
+    /// there is room for it, and no other of its rank goes before it.
+    pub const fn weight(mut self, weight: NonZeroU32) -> Self {
+        self.terms.weight = weight;
         self
     }
 
     /// States what one attempt is expected to cost; see [`Rates`](crate::Rates).
     pub const fn cost(mut self, cost: Cost) -> Self {
-        self.cost = cost;
+        self.terms.cost = cost;
         self
     }
 }
@@ -56,6 +87,29 @@ impl<J> JobSpec<J> {
 impl<J> From<J> for JobSpec<J> {
     fn from(input: J) -> Self {
         Self::new(input)
+    }
+}
+
+/// How soon a job goes: the higher, the sooner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Priority(i8);
+
+impl Priority {
+    /// For work that nobody waits for.
+    pub const LOW: Self = Self(-10);
+    /// The priority of a job for which none is set.
+    pub const NORMAL: Self = Self(0);
+    /// For work that somebody waits for.
+    pub const HIGH: Self = Self(10);
+
+    /// Makes a priority; 0 is normal.
+    pub const fn new(value: i8) -> Self {
+        Self(value)
+    }
+
+    /// Returns the number.
+    pub const fn value(self) -> i8 {
+        self.0
     }
 }
 

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod batches;
 mod core;
 mod engine;
 mod error;
@@ -12,6 +13,7 @@ mod input;
 mod job;
 mod machine;
 mod outbox;
+mod preset;
 mod rate;
 mod report;
 mod retry;
@@ -21,9 +23,11 @@ mod totals;
 mod worker;
 
 pub use attempt::Attempt;
+pub use batches::Batches;
 pub use error::{InvalidConfig, RunError};
 pub use executor::{Executor, ExecutorBuilder, OutputOrder};
-pub use job::{Cost, JobSpec, Key};
+pub use job::{Cost, JobSpec, Key, Priority};
+pub use preset::Preset;
 pub use rate::Rates;
 pub use report::{Distribution, Finished, Progress, RunReport, RunSummary, Timing};
 pub use retry::{Jitter, RetryPolicy};

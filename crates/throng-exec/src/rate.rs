@@ -71,35 +71,45 @@ pub(crate) struct Gate {
     requests: Option<Bucket>,
     input_tokens: Option<Bucket>,
     output_tokens: Option<Bucket>,
+    /// The least time between two starts.
+    spacing: Tick,
+    /// When the next attempt may start because of the spacing.
+    spaced: Tick,
 }
 
 impl Gate {
-    pub(crate) fn new(rates: &Rates) -> Self {
+    pub(crate) fn new(rates: &Rates, spacing: Duration) -> Self {
         let burst = rates.burst.unwrap_or(Duration::from_secs(1));
         let bucket = |limit: Option<NonZeroU32>| limit.map(|limit| Bucket::new(limit, burst));
         Self {
             requests: bucket(rates.requests),
             input_tokens: bucket(rates.input_tokens),
             output_tokens: bucket(rates.output_tokens),
+            spacing: Tick::try_from(spacing.as_nanos()).unwrap_or(Tick::MAX),
+            spaced: 0,
         }
     }
 
     /// Returns true if there is no limit.
     pub(crate) fn is_open(&self) -> bool {
-        self.requests.is_none() && self.input_tokens.is_none() && self.output_tokens.is_none()
+        self.requests.is_none()
+            && self.input_tokens.is_none()
+            && self.output_tokens.is_none()
+            && self.spacing == 0
     }
 
     /// Returns when an attempt of this cost may start: `now` or later.
     pub(crate) fn ready_at(&self, now: Tick, cost: Cost) -> Tick {
         self.each(cost)
             .map(|(bucket, cost)| bucket.ready_at(cost))
-            .fold(now, Tick::max)
+            .fold(now.max(self.spaced), Tick::max)
     }
 
     /// Charges an attempt that starts now.
     pub(crate) fn take(&mut self, now: Tick, cost: Cost) {
         self.each_mut(cost)
             .for_each(|(bucket, cost)| bucket.take(now, cost));
+        self.spaced = now.saturating_add(self.spacing);
     }
 
     /// Charges or refunds the difference between the estimate and what an attempt used. A refund gives back no more
@@ -212,7 +222,7 @@ mod tests {
 
     #[test]
     fn sixty_a_minute_is_one_a_second_exactly() {
-        let mut gate = Gate::new(&Rates::new().requests_per_minute(rate(60)));
+        let mut gate = Gate::new(&Rates::new().requests_per_minute(rate(60)), Duration::ZERO);
         let second = 1_000_000_000;
         assert_eq!(
             starts(&mut gate, Cost::default(), 3 * second),
@@ -222,14 +232,14 @@ mod tests {
 
     #[test]
     fn a_rate_that_does_not_divide_a_minute_does_not_drift() {
-        let mut gate = Gate::new(&Rates::new().requests_per_minute(rate(7)));
+        let mut gate = Gate::new(&Rates::new().requests_per_minute(rate(7)), Duration::ZERO);
         let hour = 3_600_000_000_000;
         assert_eq!(starts(&mut gate, Cost::default(), hour - 1).len(), 7 * 60);
     }
 
     #[test]
     fn a_cost_above_the_burst_becomes_debt() {
-        let mut gate = Gate::new(&Rates::new().output_tokens_per_minute(rate(600)));
+        let mut gate = Gate::new(&Rates::new().output_tokens_per_minute(rate(600)), Duration::ZERO);
         let cost = Cost {
             input_tokens: 0,
             output_tokens: 100,
@@ -243,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_was_not_used_is_refunded() {
-        let mut gate = Gate::new(&Rates::new().input_tokens_per_minute(rate(600)));
+        let mut gate = Gate::new(&Rates::new().input_tokens_per_minute(rate(600)), Duration::ZERO);
         let estimate = Cost {
             input_tokens: 100,
             output_tokens: 0,
@@ -274,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_was_used_beyond_the_estimate_is_charged_from_now() {
-        let mut gate = Gate::new(&Rates::new().output_tokens_per_minute(rate(600)));
+        let mut gate = Gate::new(&Rates::new().output_tokens_per_minute(rate(600)), Duration::ZERO);
         let (second, none) = (1_000_000_000, Cost::default());
         gate.take(0, none);
         gate.settle(
@@ -308,7 +318,7 @@ mod tests {
             let bucket = Bucket::new(rate(limit), Duration::from_millis(burst_ms));
             let (burst, per_minute) = (bucket.tolerance, bucket.per_minute);
             let most = u32::try_from(burst / MINUTE).unwrap();
-            let mut gate = Gate { requests: None, input_tokens: Some(bucket), output_tokens: None };
+            let mut gate = Gate { requests: None, input_tokens: Some(bucket), output_tokens: None, spacing: 0, spaced: 0 };
             let mut starts: Vec<(Tick, u128)> = Vec::new();
             let mut now = 0;
             for (pause, share) in steps {

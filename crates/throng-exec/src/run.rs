@@ -16,7 +16,7 @@ use tokio::task::coop::poll_proceed;
 
 use crate::core::{Core, Record};
 use crate::machine::Dispatcher;
-use crate::{Finished, Progress, RunError, RunSummary};
+use crate::{Batches, Finished, Progress, RunError, RunSummary};
 
 /// A run in progress: a stream of [`Finished`] jobs.
 ///
@@ -89,6 +89,15 @@ where
         let finished = self.buffer.pop_front()?;
         self.returned += 1;
         Some(*finished)
+    }
+
+    /// Gives the outcomes in batches of `size`, the last of which may be smaller. No job waits for a batch to be full or
+    /// taken, as long as the window has room for it; for batches that begin one after another, see
+    /// [`ExecutorBuilder::barrier`](crate::ExecutorBuilder::barrier).
+    ///
+    /// With [`OutputOrder::Submission`](crate::OutputOrder::Submission) batch `i` has the jobs from `i × size` on.
+    pub fn batches(self, size: NonZeroUsize) -> Batches<J, T, E> {
+        Batches::new(self, size)
     }
 
     /// Waits until every job has ended and returns the summary. Outcomes that were not taken are dropped.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use throng_core::{EventKind, JobId};
 
+use crate::job::Terms;
 use crate::machine::keys::Keys;
 use crate::machine::queue::FairQueue;
 use crate::machine::slot::{Ending, Phase, Slot};
@@ -30,6 +31,13 @@ pub(crate) struct Settings {
     pub(crate) timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) rates: Rates,
+    /// In how much waiting time a job gains one priority; zero means never.
+    pub(crate) ageing: Duration,
+    /// The least time between two starts.
+    pub(crate) throttle: Duration,
+    pub(crate) start_delay: Duration,
+    /// The size of batches of which one is admitted when the one before has ended.
+    pub(crate) barrier: Option<usize>,
     pub(crate) record_events: bool,
 }
 
@@ -76,6 +84,8 @@ pub(crate) struct Dispatcher {
     fresh: FairQueue,
     timers: BinaryHeap<Reverse<(Tick, Timer)>>,
     gate: Gate,
+    /// When the first attempt may start, until then.
+    begins: Option<Tick>,
     /// When the rates let the next attempt start, if they are what holds it back.
     gate_opens: Option<Tick>,
     /// The rates were changed by what an attempt used: more than one other may start.
@@ -86,6 +96,8 @@ pub(crate) struct Dispatcher {
     paused: bool,
     abort_at: Option<Tick>,
     running: usize,
+    /// How much of the limit the running attempts hold.
+    in_use: usize,
     backing_off: usize,
     untaken: usize,
     input_ended: bool,
@@ -98,16 +110,18 @@ pub(crate) struct Dispatcher {
 
 impl Dispatcher {
     pub(crate) fn new(settings: Settings, seed: u64) -> Self {
-        let gate = Gate::new(&settings.rates);
+        let gate = Gate::new(&settings.rates, settings.throttle);
+        let ageing = nanos(settings.ageing);
         let mut this = Self {
             rng: fastrand::Rng::with_seed(seed),
             slots: Vec::new(),
             free: Vec::new(),
             keys: Keys::new(),
-            retries: FairQueue::default(),
-            fresh: FairQueue::default(),
+            retries: FairQueue::new(ageing),
+            fresh: FairQueue::new(ageing),
             timers: BinaryHeap::new(),
             gate,
+            begins: (!settings.start_delay.is_zero()).then(|| nanos(settings.start_delay)),
             gate_opens: None,
             refunded: false,
             gate_shut_since: None,
@@ -116,6 +130,7 @@ impl Dispatcher {
             paused: false,
             abort_at: None,
             running: 0,
+            in_use: 0,
             backing_off: 0,
             untaken: 0,
             input_ended: false,
@@ -137,38 +152,49 @@ impl Dispatcher {
         if self.input_ended || self.pulling || behind || self.mode != Mode::Open {
             return 0;
         }
-        self.settings
+        let room = self
+            .settings
             .window
-            .saturating_sub(self.occupied() + self.untaken)
+            .saturating_sub(self.occupied() + self.untaken);
+        match self.settings.barrier {
+            Some(size) => room.min(self.room_before_barrier(size)),
+            None => room,
+        }
+    }
+
+    /// Returns how many jobs of the present batch are not admitted yet; a batch begins when the one before has ended.
+    fn room_before_barrier(&self, size: usize) -> usize {
+        let size = size as u64;
+        let missing = size - self.stats.admitted % size;
+        if missing == size && self.occupied() > 0 {
+            return 0;
+        }
+        usize::try_from(missing).unwrap_or(usize::MAX)
     }
 
     /// Returns how many jobs should be taken from the input now: all that fit, once a quarter of the window is free
     /// or nothing can start, so that the input is asked for many jobs at a time.
     pub(crate) fn wanted(&self) -> usize {
         let room = self.room();
-        let next = self.retries.peek().or_else(|| self.fresh.peek());
-        if next.is_none() || room >= self.settings.window / 4 {
+        let idle = !self.retries.has_turns() && !self.fresh.has_turns();
+        if idle || self.settings.barrier.is_some() || room >= self.settings.window / 4 {
             room
         } else {
             0
         }
     }
 
-    pub(crate) fn admit(
-        &mut self,
-        now: Tick,
-        key: Option<&Key>,
-        timeout: Option<Duration>,
-        cost: Cost,
-    ) -> u32 {
+    pub(crate) fn admit(&mut self, now: Tick, key: Option<&Key>, terms: &Terms) -> u32 {
         let job = JobId::new(self.stats.admitted);
         self.stats.admitted += 1;
         let key = self.keys.enter(key);
         let slot = Slot {
             job,
             key,
-            cost,
-            timeout: timeout.map(nanos).or(self.timeout),
+            cost: terms.cost,
+            timeout: terms.timeout.map(nanos).or(self.timeout),
+            priority: terms.priority,
+            weight: usize::try_from(terms.weight.get()).unwrap_or(usize::MAX),
             phase: Phase::Ready,
             since: now,
             throttle_mark: self.throttle_clock(key, now),
@@ -194,7 +220,7 @@ impl Dispatcher {
                 u32::try_from(self.slots.len() - 1).expect("the window is smaller than 2^32")
             }
         };
-        self.fresh.push(key, index);
+        self.fresh.push(key, terms.priority, now, index);
         self.event(now, EventKind::JobAdmitted { job });
         if self.mode != Mode::Open {
             self.close_waiting(now);
@@ -216,14 +242,14 @@ impl Dispatcher {
     pub(crate) fn next_start(&mut self, now: Tick) -> Option<Start> {
         let cost = self.next_ready(now)?;
         self.gate.take(now, cost);
-        let (key, index) = self.retries.pop().or_else(|| self.fresh.pop())?;
+        let (key, index) = self.retries.pop(now).or_else(|| self.fresh.pop(now))?;
         Some(self.start(now, key, index))
     }
 
     /// Returns how many attempts may start now, as far as the concurrency and the next job's rates go.
     pub(crate) fn startable(&mut self, now: Tick) -> usize {
         match self.next_ready(now) {
-            Some(_) => self.ready().min(self.settings.limit - self.running),
+            Some(_) => self.ready().min(self.settings.limit - self.in_use),
             None => 0,
         }
     }
@@ -266,7 +292,8 @@ impl Dispatcher {
         } else {
             None
         };
-        [timer, deadline, self.gate_opens, self.abort_at]
+        let begins = self.begins.filter(|_| self.mode == Mode::Open);
+        [timer, deadline, self.gate_opens, self.abort_at, begins]
             .into_iter()
             .flatten()
             .min()
@@ -330,13 +357,17 @@ impl Dispatcher {
     fn next_ready(&mut self, now: Tick) -> Option<Cost> {
         self.gate_opens = None;
         let open = self.mode == Mode::Open && self.deadline.is_none_or(|deadline| now < deadline);
-        let startable = open && !self.paused && self.running < self.settings.limit;
+        if open && self.begins.is_some_and(|at| at <= now) {
+            self.begins = None;
+        }
+        let startable = open && !self.paused && self.in_use < self.settings.limit && self.begins.is_none();
         let next = if startable {
-            self.retries.peek().or_else(|| self.fresh.peek())
+            self.retries.peek(now).or_else(|| self.fresh.peek(now))
         } else {
             None
         };
-        let Some((_, index)) = next else {
+        let fits = |&(_, index): &(u32, u32)| self.room_for(self.slots[index as usize].weight);
+        let Some((_, index)) = next.filter(fits) else {
             self.open_gate(now);
             return None;
         };
@@ -352,6 +383,12 @@ impl Dispatcher {
         }
         self.open_gate(now);
         Some(cost)
+    }
+
+    /// Returns true if an attempt of that weight fits beside those that run.
+    fn room_for(&self, weight: usize) -> bool {
+        let limit = self.settings.limit;
+        weight.min(limit) <= limit.saturating_sub(self.in_use)
     }
 
     fn occupied(&self) -> usize {
@@ -370,7 +407,11 @@ impl Dispatcher {
         slot.attempts += 1;
         let times_out = slot.timeout.map(|timeout| now.saturating_add(timeout));
         let deadline_binds = deadline.is_some_and(|deadline| times_out.is_none_or(|at| deadline <= at));
-        slot.phase = Phase::Running { deadline_binds };
+        let weight = slot.weight.min(self.settings.limit);
+        slot.phase = Phase::Running {
+            deadline_binds,
+            weight,
+        };
         let attempt = NonZeroU32::new(slot.attempts).expect("it was just raised");
         let start = Start {
             slot: index,
@@ -381,6 +422,7 @@ impl Dispatcher {
         let next = self.keys.pace(key).take(now);
         self.cool(now, key, next);
         self.running += 1;
+        self.in_use += weight;
         self.stats.attempts += 1;
         self.stats.retries += u64::from(attempt.get() > 1);
         self.event(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use throng_core::{ErrorClass, JobId, TimeoutKind, Usage};
 
 use crate::rate::Tick;
-use crate::{Cost, Timing};
+use crate::{Cost, Priority, Timing};
 
 /// One admitted job.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Slot {
     pub(crate) key: u32,
     pub(crate) cost: Cost,
     pub(crate) timeout: Option<Tick>,
+    pub(crate) priority: Priority,
+    pub(crate) weight: usize,
     pub(crate) phase: Phase,
     /// When the present phase began.
     pub(crate) since: Tick,
@@ -43,8 +45,9 @@ pub(crate) enum Phase {
     Free,
     /// Waits for a permit or for a rate.
     Ready,
-    /// An attempt runs. If the flag is set, the run's deadline ends it before its own timeout would.
-    Running { deadline_binds: bool },
+    /// An attempt runs and holds so much of the limit. If the flag is set, the run's deadline ends it before its own
+    /// timeout would.
+    Running { deadline_binds: bool, weight: usize },
     /// Waits until the tick before it is ready again; if the flag is set, because it was throttled.
     Backoff { until: Tick, throttled: bool },
 }

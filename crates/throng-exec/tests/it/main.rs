@@ -1,6 +1,7 @@
 //! Tests of throng-exec through its public API, on a paused clock except where threads are the point.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod admission;
 mod consumer;
 mod control;
 mod events;

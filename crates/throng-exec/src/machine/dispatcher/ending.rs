@@ -26,9 +26,14 @@ impl Dispatcher {
     ) -> Option<Ending> {
         self.running -= 1;
         let slot = &mut self.slots[index as usize];
-        let Phase::Running { deadline_binds } = slot.phase else {
+        let Phase::Running {
+            deadline_binds,
+            weight,
+        } = slot.phase
+        else {
             unreachable!("an attempt ends only while it runs");
         };
+        self.in_use -= weight;
         let (key, began) = (slot.key, slot.since);
         slot.running += now - began;
         slot.since = now;
@@ -181,7 +186,8 @@ impl Dispatcher {
         let slot = &mut self.slots[index as usize];
         slot.phase = Phase::Ready;
         slot.throttle_mark = mark;
-        self.retries.push(key, index);
+        let priority = slot.priority;
+        self.retries.push(key, priority, now, index);
     }
 
     pub(super) fn leave_backoff(&mut self, now: Tick, index: u32, throttled: bool) {
