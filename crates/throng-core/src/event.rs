@@ -1,6 +1,7 @@
 //! What happens during a run: one event for each transition, in one order per run.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{ErrorClass, JobId, OutcomeKind, RunId};
@@ -59,6 +60,62 @@ pub enum EventKind {
         attempt: NonZeroU32,
         /// How long it waits at least.
         delay: Duration,
+    },
+    /// The job gets no further attempt, because the retry budget of its key cannot pay for one.
+    RetryRefused {
+        /// The job.
+        job: JobId,
+    },
+    /// A second attempt of the job began beside the first, which takes long.
+    HedgeStarted {
+        /// The job.
+        job: JobId,
+        /// Which try the second attempt is, from 2.
+        attempt: NonZeroU32,
+    },
+    /// An attempt was dropped and gave its permit back, because another attempt of the job was first.
+    AttemptDropped {
+        /// The job.
+        job: JobId,
+        /// Which try, from 1.
+        attempt: NonZeroU32,
+    },
+    /// The job goes on to a fallback step.
+    FellBack {
+        /// The job.
+        job: JobId,
+        /// Which step, from 1.
+        step: u32,
+    },
+    /// No attempt of the key starts for a while.
+    KeyPaused {
+        /// The key; `None` for the jobs without one.
+        key: Option<Arc<str>>,
+        /// Until when, as the time since the run began.
+        until: Duration,
+    },
+    /// The number of attempts of the key that may run at the same time changed.
+    LimitChanged {
+        /// The key; `None` for the jobs without one.
+        key: Option<Arc<str>>,
+        /// What it was.
+        from: usize,
+        /// What it is.
+        to: usize,
+        /// Why, in one or two words.
+        cause: &'static str,
+    },
+    /// The circuit breaker of the key changed its state.
+    BreakerChanged {
+        /// The key; `None` for the jobs without one.
+        key: Option<Arc<str>>,
+        /// Its state now: `closed`, `open` or `half_open`.
+        state: &'static str,
+    },
+    /// The number of attempts of the run that may run at the same time was changed.
+    ConcurrencyChanged {
+        /// What it is now.
+        to: usize,
     },
     /// The job ended.
     JobFinished {

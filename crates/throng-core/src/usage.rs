@@ -20,6 +20,14 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// The usage of a call that reported nothing.
+    pub const NONE: Self = Self {
+        input_tokens: None,
+        output_tokens: None,
+        cached_input_tokens: None,
+        reasoning_tokens: None,
+    };
+
     /// Returns the usage of a call with so many input and output tokens.
     pub const fn of(input_tokens: u64, output_tokens: u64) -> Self {
         Self {

@@ -9,6 +9,8 @@ use throng_core::{AttemptId, Usage};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
+use crate::Key;
+
 /// One attempt of a job: who it is, until when it may run, and where it reports.
 ///
 /// Clones mean the same attempt. What a clone reports after the attempt has ended is lost.
@@ -17,6 +19,9 @@ pub struct Attempt {
     pub(crate) id: AttemptId,
     pub(crate) started: Instant,
     pub(crate) deadline: Option<Instant>,
+    pub(crate) step: u32,
+    pub(crate) hedge: bool,
+    pub(crate) key: Option<Key>,
     pub(crate) reports: Arc<Reports>,
 }
 
@@ -29,6 +34,22 @@ impl Attempt {
     /// Returns which try of the job this is, from 1.
     pub const fn number(&self) -> NonZeroU32 {
         self.id.attempt
+    }
+
+    /// Returns which fallback step this attempt belongs to; 0 is the job's own, 1 the first
+    /// [`Fallback`](crate::Fallback).
+    pub const fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// Returns true if this attempt runs beside an earlier one that takes long; see [`Hedge`](crate::Hedge).
+    pub const fn is_hedge(&self) -> bool {
+        self.hedge
+    }
+
+    /// Returns the key whose limits this attempt keeps to: the job's, or that of its fallback step.
+    pub const fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
     }
 
     /// Returns the instant at which the executor drops this attempt: the earlier of its timeout and the run's

@@ -2,26 +2,29 @@
 //!
 //! User code (iterators, classifiers, sinks, wakers) is never called with the lock held.
 
+use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use throng_core::{Event, EventSink, JobId, Outcome, RunId, Usage};
+use throng_core::{Event, EventSink, JobId, Outcome, RunId};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Reported;
+use crate::budget::Budget;
 use crate::error::panic_message;
 use crate::input::Jobs;
 use crate::job::Terms;
-use crate::machine::{AttemptEnd, Dispatcher, Ending, Start};
+use crate::machine::{AttemptEnd, Branch, Dispatcher, Ended, Ending, Start};
 use crate::outbox::Outbox;
 use crate::rate::Tick;
 use crate::totals::Totals;
-use crate::{Finished, JobSpec, Progress, RunError, RunSummary, Timing};
+use crate::{Finished, JobSpec, KeyProgress, Progress, RunError, RunSummary};
 
 /// What the tasks of a run share.
 pub(crate) struct Core<J, T, E> {
@@ -48,6 +51,8 @@ pub(crate) struct State<J, T, E> {
     pub(crate) armed: Option<Tick>,
     /// The driver has a stream and does not poll it, because nothing was wanted of it.
     pub(crate) stream_rests: bool,
+    /// Who waits for the permit of a second attempt, by slot.
+    hedging: HashMap<u32, Waker>,
     /// The jobs that no attempt is running, by slot.
     waiting: Vec<Option<Record<J, T, E>>>,
     /// Workers that were spawned and have not asked for an attempt yet.
@@ -65,6 +70,14 @@ pub(crate) struct Assignment<J, T, E> {
     pub(crate) record: Record<J, T, E>,
 }
 
+/// What becomes of the wish for a second attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hedged {
+    Begins(NonZeroU32),
+    Waits,
+    Never,
+}
+
 /// A job that is to be admitted.
 pub(crate) struct Candidate<J, T, E> {
     record: Record<J, T, E>,
@@ -73,18 +86,13 @@ pub(crate) struct Candidate<J, T, E> {
 
 impl<J, T, E> From<JobSpec<J>> for Candidate<J, T, E> {
     fn from(job: JobSpec<J>) -> Self {
-        let record = Box::new(Finished {
-            id: JobId::new(0),
-            input: job.input,
-            key: job.key,
-            outcome: Outcome::Cancelled,
-            attempts: 0,
-            errors: Vec::new(),
-            usage: Usage::default(),
-            timing: Timing::default(),
-        });
         Self {
-            record,
+            record: Box::new(Finished::new(
+                JobId::new(0),
+                job.input,
+                job.key,
+                Outcome::Cancelled,
+            )),
             terms: job.terms,
         }
     }
@@ -113,6 +121,7 @@ impl<J, T, E> Core<J, T, E> {
                 error: None,
                 armed: None,
                 stream_rests: false,
+                hedging: HashMap::new(),
                 waiting: Vec::new(),
                 starting: 0,
                 now: 0,
@@ -144,14 +153,18 @@ impl<J, T, E> Core<J, T, E> {
         &self,
         at: Instant,
         assignment: Assignment<J, T, E>,
-        end: AttemptEnd,
-        reported: &Reported,
+        ended: &Ended,
         take_next: bool,
     ) -> (Step, Option<Assignment<J, T, E>>) {
         let Assignment { start, record } = assignment;
         let mut state = self.lock();
         let now = state.advance(self.tick(at));
-        let ending = state.dispatcher.attempt_ended(now, start.slot, end, reported);
+        let ending = state.dispatcher.attempt_ended(now, start.slot, ended);
+        let unused = if state.hedging.is_empty() {
+            None
+        } else {
+            state.hedging.remove(&start.slot)
+        };
         match ending {
             Some(ending) => state.deliver(start.slot, ending, record),
             None => state.waiting[start.slot as usize] = Some(record),
@@ -161,9 +174,47 @@ impl<J, T, E> Core<J, T, E> {
         } else {
             None
         };
+        state.deliver_all();
         let mut step = self.step(state);
         step.retry = ending.is_none();
+        drop(unused);
         (step, next)
+    }
+
+    /// Ends one of the two running attempts of a job without a value.
+    pub(crate) fn end_branch(&self, slot: u32, branch: Branch, end: AttemptEnd, reported: &Reported) {
+        let mut state = self.lock();
+        let now = state.advance(self.tick(Instant::now()));
+        state.dispatcher.branch_ended(now, slot, branch, end, reported);
+        state.deliver_all();
+        let step = self.step(state);
+        self.follow_up(step);
+        // The permit that came back is for another worker.
+        self.driver.notify_one();
+    }
+
+    /// Asks for a second attempt of a running job, which `waker` will be told of if it has to wait.
+    pub(crate) fn want_hedge(&self, slot: u32, waker: &Waker) -> Hedged {
+        let waker = waker.clone();
+        let mut state = self.lock();
+        let now = state.advance(self.tick(Instant::now()));
+        let wanted = state.dispatcher.want_hedge(now, slot);
+        let answer = match state.dispatcher.hedge_attempt(slot) {
+            Some(attempt) => Hedged::Begins(attempt),
+            None if wanted => Hedged::Waits,
+            None => Hedged::Never,
+        };
+        if answer == Hedged::Waits {
+            state.hedging.insert(slot, waker);
+        }
+        let step = self.step(state);
+        self.follow_up(step);
+        answer
+    }
+
+    /// Returns which try the second attempt of the job is, once it has its permit.
+    pub(crate) fn hedge_attempt(&self, slot: u32) -> Option<NonZeroU32> {
+        self.lock().dispatcher.hedge_attempt(slot)
     }
 
     /// Looks at the state after a change and lets go of the lock.
@@ -176,7 +227,8 @@ impl<J, T, E> Core<J, T, E> {
             wake_driver: over || sooner || (state.stream_rests && state.dispatcher.wanted() > 0),
             consumer: state.outbox.take_consumer(over),
             events: state.dispatcher.has_events(),
-            launch: state.dispatcher.take_refunded(),
+            launch: state.dispatcher.has_slack(),
+            hedges: state.take_hedges(),
             retry: false,
         };
         drop(state);
@@ -191,6 +243,7 @@ impl<J, T, E> Core<J, T, E> {
         if let Some(consumer) = step.consumer {
             consumer.wake();
         }
+        step.hedges.into_iter().for_each(Waker::wake);
         if step.wake_driver {
             self.driver.notify_one();
         }
@@ -230,6 +283,7 @@ impl<J, T, E> Core<J, T, E> {
             max_concurrent: state.dispatcher.limit() as u64,
             retries: stats.retries,
             throttles: stats.pushbacks,
+            hedges: stats.hedges,
             usage: stats.usage,
             paused: state.dispatcher.paused(),
             over: state.dispatcher.is_over(),
@@ -241,11 +295,24 @@ impl<J, T, E> Core<J, T, E> {
         let taken = self.lock_totals();
         let state = self.lock();
         let mut totals = taken.clone();
-        state
-            .outbox
-            .iter()
-            .for_each(|record| totals.record(record.attempts, &record.timing));
+        state.outbox.iter().for_each(|record| totals.record(record));
         RunSummary::new(state.dispatcher.stats(), &totals, self.wall(&state))
+    }
+
+    pub(crate) fn keys(&self) -> Vec<KeyProgress> {
+        let now = self.tick(Instant::now());
+        let state = self.lock();
+        let keys = state.dispatcher.keys().iter();
+        keys.map(|(_, key)| KeyProgress {
+            key: key.name.clone(),
+            jobs: key.jobs,
+            running: key.running,
+            limit: Some(key.limit()).filter(|&limit| limit < usize::MAX),
+            rests_for: Duration::from_nanos(key.rests_until().saturating_sub(now)),
+            budget: key.budget.as_ref().map(Budget::tokens),
+            breaker: key.breaker.as_ref().map(|breaker| breaker.state()),
+        })
+        .collect()
     }
 
     pub(crate) fn lock_totals(&self) -> MutexGuard<'_, Totals> {
@@ -304,6 +371,8 @@ pub(crate) struct Step {
     events: bool,
     /// More than one attempt may have become free to start.
     pub(crate) launch: bool,
+    /// Those whose second attempt may begin.
+    hedges: Vec<Waker>,
     /// The job of the attempt that has ended waits for another.
     pub(crate) retry: bool,
 }
@@ -331,6 +400,12 @@ impl<J, T, E> State<J, T, E> {
         self.deliver_all();
     }
 
+    /// Takes the wakers of those whose second attempt has got its permit.
+    fn take_hedges(&mut self) -> Vec<Waker> {
+        let granted = self.dispatcher.take_granted().into_iter();
+        granted.filter_map(|slot| self.hedging.remove(&slot)).collect()
+    }
+
     pub(crate) fn next_assignment(&mut self, now: Tick) -> Option<Assignment<J, T, E>> {
         let start = self.dispatcher.next_start(now)?;
         let record = self.waiting[start.slot as usize].take()?;
@@ -350,6 +425,7 @@ impl<J, T, E> State<J, T, E> {
     fn deliver(&mut self, index: u32, ending: Ending, mut record: Record<J, T, E>) {
         let slot = self.dispatcher.slot(index);
         record.id = slot.job;
+        record.step = slot.step;
         record.attempts = slot.attempts;
         record.usage = slot.usage;
         record.timing = slot.timing();
@@ -361,6 +437,7 @@ impl<J, T, E> State<J, T, E> {
             Ending::TimedOut(kind) => record.outcome = Outcome::TimedOut(kind),
             Ending::Cancelled => record.outcome = Outcome::Cancelled,
             Ending::Skipped => record.outcome = Outcome::Skipped,
+            Ending::Shed => record.outcome = Outcome::Shed,
         }
         self.outbox.push(record);
     }

@@ -51,7 +51,7 @@ where
     ) -> Run<J, R::Output, R::Error> {
         let runtime = Handle::current();
         let seed = executor.seed.unwrap_or_else(|| fastrand::u64(..));
-        let dispatcher = Dispatcher::new(executor.settings.clone(), seed);
+        let dispatcher = Dispatcher::new(Arc::clone(&executor.settings), seed);
         let (jobs, stream) = match input {
             Input::Iterator(jobs) => (Some(jobs), None),
             Input::Stream(stream) => (None, Some(stream)),

@@ -1,5 +1,7 @@
 //! What can go wrong with a run itself. What goes wrong with a job is its outcome.
 
+use std::fmt;
+
 /// The executor's configuration does not make sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} is {value}, but {rule}")]
@@ -36,6 +38,24 @@ pub enum RunError {
         /// The panic's message, cut at 1 KiB.
         message: String,
     },
+}
+
+/// Returns an error that names the setting and its value, unless what must hold for it holds.
+pub(crate) fn check(
+    holds: bool,
+    setting: &'static str,
+    value: &dyn fmt::Display,
+    rule: &'static str,
+) -> Result<(), InvalidConfig> {
+    if holds {
+        Ok(())
+    } else {
+        Err(InvalidConfig {
+            setting,
+            value: value.to_string(),
+            rule,
+        })
+    }
 }
 
 /// Returns the message of a panic, cut at 1 KiB.

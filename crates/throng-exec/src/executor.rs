@@ -1,5 +1,6 @@
 //! The executor: a checked set of policies that starts runs.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -9,14 +10,18 @@ use futures_core::Stream;
 use throng_core::{Classify, ErrorClass, EventSink, RunId};
 
 use crate::engine::Engine;
+use crate::error::check;
 use crate::input::Input;
 use crate::machine::Settings;
-use crate::{InvalidConfig, JobSpec, Preset, Rates, RetryPolicy, Run, RunReport, Runner};
+use crate::{
+    CircuitBreaker, Fallback, Hedge, InvalidConfig, JobSpec, Key, KeyPolicy, Limit, Preset, Rates,
+    RetryBudget, RetryPolicy, Run, RunReport, Runner, Shedding,
+};
 
 /// Runs many jobs within limits. Cheap to clone; each run has limits of its own.
 #[derive(Clone)]
 pub struct Executor {
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) order: OutputOrder,
     pub(crate) seed: Option<u64>,
     pub(crate) run_id: Option<RunId>,
@@ -170,6 +175,13 @@ pub struct ExecutorBuilder {
     throttle: Duration,
     start_delay: Duration,
     barrier: Option<NonZeroUsize>,
+    each_key: Option<KeyPolicy>,
+    keys: HashMap<Key, KeyPolicy>,
+    budget: Option<Option<RetryBudget>>,
+    breaker: Option<CircuitBreaker>,
+    hedge: Option<Hedge>,
+    shedding: Shedding,
+    fallbacks: Vec<Fallback>,
     order: OutputOrder,
     seed: Option<u64>,
     run_id: Option<RunId>,
@@ -212,6 +224,48 @@ impl ExecutorBuilder {
     /// Limits how often attempts start. Default: no limit.
     pub fn rates(mut self, rates: Rates) -> Self {
         self.rates = rates;
+        self
+    }
+
+    /// Sets the limits of each key that has none of its own, the jobs without a key counting as one. Default: none.
+    pub fn each_key(mut self, policy: KeyPolicy) -> Self {
+        self.each_key = Some(policy);
+        self
+    }
+
+    /// Sets the limits of one key.
+    pub fn key(mut self, key: impl Into<Key>, policy: KeyPolicy) -> Self {
+        self.keys.insert(key.into(), policy);
+        self
+    }
+
+    /// Sets how much the retries and hedges of a key may spend; `None` for no bound. Default [`RetryBudget::default`].
+    pub const fn retry_budget(mut self, budget: Option<RetryBudget>) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// Leaves a key alone for a while when most of its attempts fail. Default: never.
+    pub const fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.breaker = Some(breaker);
+        self
+    }
+
+    /// Starts a second attempt beside one that takes unusually long. Default: never.
+    pub const fn hedge(mut self, hedge: Hedge) -> Self {
+        self.hedge = Some(hedge);
+        self
+    }
+
+    /// Refuses jobs that would have to wait too long. Default: never.
+    pub const fn shed(mut self, shedding: Shedding) -> Self {
+        self.shedding = shedding;
+        self
+    }
+
+    /// Adds a step that a job goes on to when the one before has failed for good. Default: none.
+    pub fn fallback(mut self, step: Fallback) -> Self {
+        self.fallbacks.push(step);
         self
     }
 
@@ -269,8 +323,8 @@ impl ExecutorBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the window is smaller than the concurrency or larger than 2³¹, a duration is zero, or the backoff
-    /// factor is below 1 or not finite.
+    /// Fails if the window is smaller than the concurrency or larger than 2³¹, a duration is zero, a backoff factor is
+    /// below 1 or not finite, or a share or a quantile is out of its range.
     pub fn build(self) -> Result<Executor, InvalidConfig> {
         let limit = self.max_concurrent.map_or(10, NonZeroUsize::get);
         let window = self
@@ -289,16 +343,30 @@ impl ExecutorBuilder {
             &window,
             "it must be at most 2147483648",
         )?;
-        check(
-            retry.factor >= 1.0 && retry.factor.is_finite(),
-            "factor",
-            &retry.factor,
-            "it must be a finite number of at least 1",
-        )?;
+        for policy in std::iter::once(&retry).chain(self.fallbacks.iter().map(|step| &step.retry)) {
+            check(
+                policy.factor >= 1.0 && policy.factor.is_finite(),
+                "factor",
+                &policy.factor,
+                "it must be a finite number of at least 1",
+            )?;
+        }
+        self.hedge.as_ref().map_or(Ok(()), Hedge::validate)?;
+        self.breaker.as_ref().map_or(Ok(()), CircuitBreaker::validate)?;
+        for policy in self.keys.values().chain(&self.each_key) {
+            if let Some(Limit::Adaptive(adaptive)) = &policy.limit {
+                adaptive.validate()?;
+            }
+        }
+        let fallbacks = self.fallbacks.iter();
         for (setting, duration) in [
             ("attempt_timeout", self.attempt_timeout),
             ("deadline", self.deadline),
-        ] {
+            ("max_wait", self.shedding.max_wait),
+        ]
+        .into_iter()
+        .chain(fallbacks.map(|step| ("timeout", step.timeout)))
+        {
             if let Some(duration) = duration {
                 check(
                     !duration.is_zero(),
@@ -309,7 +377,7 @@ impl ExecutorBuilder {
             }
         }
         Ok(Executor {
-            settings: Settings {
+            settings: Arc::new(Settings {
                 limit,
                 window,
                 retry,
@@ -320,8 +388,15 @@ impl ExecutorBuilder {
                 throttle: self.throttle,
                 start_delay: self.start_delay,
                 barrier: self.barrier.map(NonZeroUsize::get),
+                each_key: self.each_key,
+                keys: self.keys,
+                budget: self.budget.unwrap_or(Some(RetryBudget::default())),
+                breaker: self.breaker,
+                hedge: self.hedge,
+                shedding: self.shedding,
+                fallbacks: self.fallbacks,
                 record_events: self.sink.is_some(),
-            },
+            }),
             order: self.order,
             seed: self.seed,
             run_id: self.run_id,
@@ -336,22 +411,5 @@ impl fmt::Debug for ExecutorBuilder {
             .field("max_concurrent", &self.max_concurrent)
             .field("window", &self.window)
             .finish_non_exhaustive()
-    }
-}
-
-fn check(
-    holds: bool,
-    setting: &'static str,
-    value: &dyn fmt::Display,
-    rule: &'static str,
-) -> Result<(), InvalidConfig> {
-    if holds {
-        Ok(())
-    } else {
-        Err(InvalidConfig {
-            setting,
-            value: value.to_string(),
-            rule,
-        })
     }
 }

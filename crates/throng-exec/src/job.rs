@@ -123,6 +123,10 @@ impl Key {
         Self(name.into())
     }
 
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0

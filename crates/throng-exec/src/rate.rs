@@ -91,7 +91,7 @@ impl Gate {
     }
 
     /// Returns true if there is no limit.
-    pub(crate) fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         self.requests.is_none()
             && self.input_tokens.is_none()
             && self.output_tokens.is_none()
@@ -100,6 +100,9 @@ impl Gate {
 
     /// Returns when an attempt of this cost may start: `now` or later.
     pub(crate) fn ready_at(&self, now: Tick, cost: Cost) -> Tick {
+        if self.is_open() {
+            return now;
+        }
         self.each(cost)
             .map(|(bucket, cost)| bucket.ready_at(cost))
             .fold(now.max(self.spaced), Tick::max)
@@ -107,6 +110,9 @@ impl Gate {
 
     /// Charges an attempt that starts now.
     pub(crate) fn take(&mut self, now: Tick, cost: Cost) {
+        if self.is_open() {
+            return;
+        }
         self.each_mut(cost)
             .for_each(|(bucket, cost)| bucket.take(now, cost));
         self.spaced = now.saturating_add(self.spacing);

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use throng_core::{JobId, Outcome, OutcomeKind, Usage};
 
 use crate::machine::Stats;
-use crate::totals::Totals;
+use crate::totals::{KeyTotals, Totals};
 use crate::{Key, RunError};
 
 /// A job that has ended.
@@ -21,7 +21,12 @@ pub struct Finished<J, T, E> {
     pub key: Option<Key>,
     /// How the job ended.
     pub outcome: Outcome<T, E>,
-    /// How many attempts began; 0 if none did.
+    /// The job whose outcome this is, if the job was not run because it equals that one; see
+    /// [`Executor::start_distinct`](crate::Executor::start_distinct).
+    pub same_as: Option<JobId>,
+    /// Which fallback step the outcome is from; 0 is the job's own.
+    pub step: u32,
+    /// How many attempts began, hedges included; 0 if none did.
     pub attempts: u32,
     /// The errors of earlier attempts, the oldest first. The error of a job that failed is in its outcome. Of a job with
     /// more than 16 errors in all the last 16 are kept.
@@ -30,6 +35,31 @@ pub struct Finished<J, T, E> {
     pub usage: Usage,
     /// Where the job's time went.
     pub timing: Timing,
+}
+
+impl<J, T, E> Finished<J, T, E> {
+    pub(crate) fn new(id: JobId, input: J, key: Option<Key>, outcome: Outcome<T, E>) -> Self {
+        Self {
+            id,
+            input,
+            key,
+            outcome,
+            same_as: None,
+            step: 0,
+            attempts: 0,
+            errors: Vec::new(),
+            usage: Usage::default(),
+            timing: Timing::default(),
+        }
+    }
+
+    pub(crate) fn having(mut self, step: u32, attempts: u32, usage: Usage, timing: Timing) -> Self {
+        self.step = step;
+        self.attempts = attempts;
+        self.usage = usage;
+        self.timing = timing;
+        self
+    }
 }
 
 /// Where the time of a job went. The first four add up to the time from its admission to its end.
@@ -99,6 +129,14 @@ pub struct RunSummary {
     pub retries: u64,
     /// Attempts that the other side refused because of a limit.
     pub throttles: u64,
+    /// Second attempts that began beside a first one; see [`Hedge`](crate::Hedge).
+    pub hedges: u64,
+    /// Hedges that succeeded before the first attempt did.
+    pub hedges_won: u64,
+    /// How often a job went on to a fallback step.
+    pub fallbacks: u64,
+    /// Retries that did not happen because the budget could not pay for them; see [`RetryBudget`](crate::RetryBudget).
+    pub retries_refused: u64,
     /// The tokens that all attempts of the ended jobs reported.
     pub usage: Usage,
     /// The sum over the ended jobs of the time spent waiting for a permit.
@@ -113,10 +151,66 @@ pub struct RunSummary {
     pub running_time: Distribution,
     /// Time to first output, of the jobs that reported it.
     pub first_output: Distribution,
+    /// The same for each key, in the order of their names; the first 256 that ended a job.
+    pub keys: Vec<KeySummary>,
+}
+
+/// The jobs of one key: counts, sums and distributions.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct KeySummary {
+    /// The key that the jobs were submitted with.
+    pub key: Key,
+    counts: [u64; 7],
+    /// Attempts that began, those of fallback steps under another key included.
+    pub attempts: u64,
+    /// The tokens that all attempts reported.
+    pub usage: Usage,
+    /// The sum of the time spent waiting for a permit.
+    pub queued: Duration,
+    /// The sum of the time spent throttled.
+    pub throttled: Duration,
+    /// The sum of the time spent in backoff.
+    pub backoff: Duration,
+    /// The sum of the time spent running.
+    pub running: Duration,
+    /// Running time per job that had an attempt, to two significant digits.
+    pub running_time: Distribution,
+    /// Time to first output, of the jobs that reported it, to two significant digits.
+    pub first_output: Distribution,
+}
+
+impl KeySummary {
+    fn new(key: &Key, totals: &KeyTotals) -> Self {
+        let sums = &totals.sums;
+        Self {
+            key: key.clone(),
+            counts: totals.counts,
+            attempts: totals.attempts,
+            usage: totals.usage,
+            queued: sums.queued,
+            throttled: sums.throttled,
+            backoff: sums.backoff,
+            running: sums.running,
+            running_time: Distribution::new(&sums.running_us),
+            first_output: Distribution::new(&sums.first_output_us),
+        }
+    }
+
+    /// Returns how many jobs ended this way.
+    pub const fn count(&self, kind: OutcomeKind) -> u64 {
+        self.counts[kind as usize]
+    }
+
+    /// Returns how many jobs have ended.
+    pub fn ended(&self) -> u64 {
+        self.counts.iter().sum()
+    }
 }
 
 impl RunSummary {
     pub(crate) fn new(stats: &Stats, totals: &Totals, wall: Duration) -> Self {
+        let sums = &totals.sums;
         Self {
             counts: stats.ended,
             wall,
@@ -125,13 +219,22 @@ impl RunSummary {
             attempts: stats.attempts,
             retries: stats.retries,
             throttles: stats.pushbacks,
+            hedges: stats.hedges,
+            hedges_won: stats.hedges_won,
+            fallbacks: stats.fallbacks,
+            retries_refused: stats.refused,
             usage: stats.usage,
-            queued: totals.queued,
-            throttled: totals.throttled,
-            backoff: totals.backoff,
-            running: totals.running,
-            running_time: Distribution::new(&totals.running_us),
-            first_output: Distribution::new(&totals.first_output_us),
+            queued: sums.queued,
+            throttled: sums.throttled,
+            backoff: sums.backoff,
+            running: sums.running,
+            running_time: Distribution::new(&sums.running_us),
+            first_output: Distribution::new(&sums.first_output_us),
+            keys: totals
+                .keys
+                .iter()
+                .map(|(key, totals)| KeySummary::new(key, totals))
+                .collect(),
         }
     }
 
@@ -158,7 +261,7 @@ impl RunSummary {
     }
 }
 
-/// The distribution of a time over the jobs of a run, to three significant digits. Every figure is 0 when `count` is.
+/// The distribution of a time over jobs, to three significant digits unless said otherwise. Every figure is 0 when `count` is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Distribution {
@@ -216,6 +319,8 @@ pub struct Progress {
     pub retries: u64,
     /// Attempts that the other side refused because of a limit.
     pub throttles: u64,
+    /// Second attempts that began beside a first one.
+    pub hedges: u64,
     /// The tokens that the ended jobs reported.
     pub usage: Usage,
     /// True while the run is paused.

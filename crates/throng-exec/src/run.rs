@@ -16,7 +16,7 @@ use tokio::task::coop::poll_proceed;
 
 use crate::core::{Core, Record};
 use crate::machine::Dispatcher;
-use crate::{Batches, Finished, Progress, RunError, RunSummary};
+use crate::{Batches, BreakerState, Finished, Key, Progress, RunError, RunSummary};
 
 /// A run in progress: a stream of [`Finished`] jobs.
 ///
@@ -171,7 +171,7 @@ where
         let wanted = state.dispatcher.wanted() > 0;
         drop(state);
         for record in self.buffer.iter().skip(had) {
-            totals.record(record.attempts, &record.timing);
+            totals.record(record);
         }
         drop(totals);
         drop(unused);
@@ -252,7 +252,7 @@ impl RunHandle {
     /// The window stays as it is.
     pub fn set_max_concurrent(&self, limit: NonZeroUsize) {
         self.core
-            .control(&mut |dispatcher, _| dispatcher.set_limit(limit.get()));
+            .control(&mut |dispatcher, now| dispatcher.set_limit(now, limit.get()));
     }
 
     /// Lets running attempts go on to their end and starts nothing more. Jobs that never began end as
@@ -285,6 +285,32 @@ impl RunHandle {
     pub fn summary(&self) -> RunSummary {
         self.core.summary()
     }
+
+    /// Returns what the run knows of each key right now, in no particular order.
+    pub fn keys(&self) -> Vec<KeyProgress> {
+        self.core.keys()
+    }
+}
+
+/// What a run knows of one key right now.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct KeyProgress {
+    /// The key; `None` stands for the jobs without one.
+    pub key: Option<Key>,
+    /// Its jobs that were admitted and have not ended.
+    pub jobs: usize,
+    /// Attempts that run.
+    pub running: usize,
+    /// Attempts that run at most at the same time, if the key has a limit: that of its policy, as adapted, or the probes of
+    /// its breaker.
+    pub limit: Option<usize>,
+    /// For how long no attempt starts because of a Retry-After, the key's rates or its breaker.
+    pub rests_for: Duration,
+    /// What is left of its retry budget, if it has one.
+    pub budget: Option<u32>,
+    /// The state of its circuit breaker, if it has one.
+    pub breaker: Option<BreakerState>,
 }
 
 impl fmt::Debug for RunHandle {
@@ -302,6 +328,7 @@ trait Control: Send + Sync {
     fn cancel(&self);
     fn progress(&self) -> Progress;
     fn summary(&self) -> RunSummary;
+    fn keys(&self) -> Vec<KeyProgress>;
 }
 
 impl<J, T, E> Control for Core<J, T, E>
@@ -328,5 +355,9 @@ where
 
     fn summary(&self) -> RunSummary {
         Core::summary(self)
+    }
+
+    fn keys(&self) -> Vec<KeyProgress> {
+        Core::keys(self)
     }
 }

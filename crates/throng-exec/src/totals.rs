@@ -1,15 +1,36 @@
-//! Sums and distributions of the times of ended jobs, in constant memory. They are kept by the consumer's side, so
-//! that the workers do not pay for them while they hold the lock.
+//! Sums and distributions of the times of ended jobs, in memory that does not grow with their number. They are kept by the
+//! consumer's side, so that the workers do not pay for them while they hold the lock.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use throng_core::{OutcomeKind, Usage};
 
-use crate::Timing;
+use crate::{Finished, Key, Timing};
+
+/// Of how many keys sums are kept. The others count in the run's sums only.
+const KEYS: usize = 256;
+
+/// Sums and distributions of a run, and of each of its keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Totals {
+    pub(crate) sums: Sums,
+    pub(crate) keys: BTreeMap<Key, KeyTotals>,
+}
+
+/// Sums and distributions of one key.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyTotals {
+    pub(crate) counts: [u64; 7],
+    pub(crate) attempts: u64,
+    pub(crate) usage: Usage,
+    pub(crate) sums: Sums,
+}
 
 /// Sums and distributions of times.
 #[derive(Clone, Debug)]
-pub(crate) struct Totals {
+pub(crate) struct Sums {
     pub(crate) queued: Duration,
     pub(crate) throttled: Duration,
     pub(crate) backoff: Duration,
@@ -22,7 +43,48 @@ pub(crate) struct Totals {
 
 impl Totals {
     pub(crate) fn new() -> Self {
-        let histogram = || Histogram::new(3).expect("three significant digits are allowed");
+        Self {
+            sums: Sums::new(3),
+            keys: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn record<J, T, E>(&mut self, job: &Finished<J, T, E>) {
+        self.sums.record(job.attempts, &job.timing);
+        let Some(key) = &job.key else { return };
+        if !self.keys.contains_key(key) {
+            if self.keys.len() >= KEYS {
+                return;
+            }
+            self.keys.insert(key.clone(), KeyTotals::new());
+        }
+        if let Some(totals) = self.keys.get_mut(key) {
+            totals.record(job.outcome.kind(), job.attempts, &job.usage, &job.timing);
+        }
+    }
+}
+
+impl KeyTotals {
+    fn new() -> Self {
+        Self {
+            counts: [0; 7],
+            attempts: 0,
+            usage: Usage::default(),
+            sums: Sums::new(2),
+        }
+    }
+
+    fn record(&mut self, kind: OutcomeKind, attempts: u32, usage: &Usage, timing: &Timing) {
+        self.counts[kind as usize] += 1;
+        self.attempts += u64::from(attempts);
+        self.usage.add(usage);
+        self.sums.record(attempts, timing);
+    }
+}
+
+impl Sums {
+    fn new(digits: u8) -> Self {
+        let histogram = || Histogram::new(digits).expect("at most five significant digits are allowed");
         Self {
             queued: Duration::ZERO,
             throttled: Duration::ZERO,
@@ -33,7 +95,7 @@ impl Totals {
         }
     }
 
-    pub(crate) fn record(&mut self, attempts: u32, timing: &Timing) {
+    fn record(&mut self, attempts: u32, timing: &Timing) {
         let add = |sum: &mut Duration, part: Duration| *sum = sum.saturating_add(part);
         add(&mut self.queued, timing.queued);
         add(&mut self.throttled, timing.throttled);

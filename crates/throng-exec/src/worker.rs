@@ -1,22 +1,19 @@
-//! A worker: the task that runs attempts, one after another, until none may start. It polls the attempt's future in
-//! place, catches its panics, and drops it when its time is over. However the worker ends, its job has an outcome.
+//! A worker: the task that runs attempts, one after another, until none may start. However the worker ends, its job has an
+//! outcome.
 
-use std::future::poll_fn;
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use throng_core::{AttemptId, ErrorClass, Outcome};
-use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, Sleep, sleep_until};
-use tracing::Span;
+use tokio::time::Instant;
 
-use crate::attempt::{Attempt, Reports};
-use crate::core::Assignment;
+use crate::attempt::{Attempt, Reported, Reports};
+use crate::core::{Assignment, Record};
 use crate::engine::Engine;
 use crate::error::panic_message;
-use crate::machine::{AttemptEnd, Start};
+use crate::machine::{AttemptEnd, Branch, Ended, Start};
+use crate::running::{Returned, Timer, run_attempt, run_hedged};
 use crate::{RunError, Runner};
 
 /// How many errors a job keeps, that of the last attempt included.
@@ -56,21 +53,38 @@ where
         let mut now = Instant::now();
         self.take_first(now);
         while let Some(assignment) = &self.current {
-            let start = assignment.start;
-            let cx = self.attempt(start, now);
-            let deadline = cx.deadline;
-            let span = tracing::debug_span!("attempt", id = %cx.id);
-            let returned = run_attempt(
-                &self.engine.runner,
-                &assignment.record.input,
-                cx,
-                deadline,
-                &mut self.timer,
-                &span,
-            )
-            .await;
-            now = Instant::now();
-            self.end_attempt(now, returned);
+            let start = &assignment.start;
+            let cx = attempt(&self.engine, start, start.attempt, now, &self.reports);
+            if let Some(at) = start.hedge_at {
+                let at = self.engine.core.instant(at);
+                let job = &assignment.record.input;
+                let hedged = run_hedged(
+                    &self.engine,
+                    job,
+                    start,
+                    cx,
+                    at,
+                    &mut self.timer,
+                    &mut self.reports,
+                );
+                let (returned, early, ended) = Box::pin(hedged).await;
+                now = Instant::now();
+                self.end_attempt(now, returned, early, ended);
+            } else {
+                let deadline = cx.deadline;
+                let span = tracing::debug_span!("attempt", id = %cx.id);
+                let job = &assignment.record.input;
+                let returned =
+                    run_attempt(&self.engine.runner, job, cx, deadline, &mut self.timer, &span).await;
+                now = Instant::now();
+                let reported = Reports::take(&mut self.reports);
+                self.end_attempt(
+                    now,
+                    returned,
+                    None,
+                    (Branch::First, reported, Reported::default()),
+                );
+            }
             tokio::task::coop::consume_budget().await;
         }
     }
@@ -90,25 +104,20 @@ where
         }
     }
 
-    fn attempt(&self, start: Start, now: Instant) -> Attempt {
-        let core = &self.engine.core;
-        Attempt {
-            id: AttemptId {
-                run: core.run,
-                job: start.job,
-                attempt: start.attempt,
-            },
-            started: now,
-            deadline: start.ends_by.map(|tick| core.instant(tick)),
-            reports: Arc::clone(&self.reports),
-        }
-    }
-
-    fn end_attempt(&mut self, at: Instant, returned: Returned<R::Output, R::Error>) {
+    fn end_attempt(
+        &mut self,
+        at: Instant,
+        returned: Returned<R::Output, R::Error>,
+        early: Option<R::Error>,
+        (branch, reported, loser): (Branch, Reported, Reported),
+    ) {
         let Some(assignment) = &mut self.current else {
             return;
         };
         let record = &mut assignment.record;
+        if let Some(error) = early {
+            keep(record, error);
+        }
         let end = match returned {
             Returned::Value(value) => {
                 record.outcome = Outcome::Succeeded(value);
@@ -116,11 +125,7 @@ where
             }
             Returned::Error(error) => {
                 let class = classify(&self.engine, &error);
-                if record.errors.len() >= KEPT_ERRORS {
-                    // Dropping it is the user's code; should it panic, the job is still in its place.
-                    drop(record.errors.remove(0));
-                }
-                record.errors.push(error);
+                keep(record, error);
                 AttemptEnd::Failed(class)
             }
             Returned::Panic(message) => {
@@ -129,16 +134,20 @@ where
             }
             Returned::Nothing => AttemptEnd::TimedOut,
         };
-        let reported = Reports::take(&mut self.reports);
         let Some(assignment) = self.current.take() else {
             return;
         };
-        let start = assignment.start;
+        let (job, attempt) = (assignment.start.job.index(), assignment.start.attempt);
         let core = &self.engine.core;
-        let (step, next) = core.end_attempt(at, assignment, end, &reported, true);
+        let ended = Ended {
+            branch,
+            end,
+            reported,
+            loser,
+        };
+        let (step, next) = core.end_attempt(at, assignment, &ended, true);
         self.current = next;
         if let AttemptEnd::Failed(_) | AttemptEnd::TimedOut | AttemptEnd::Panicked = end {
-            let (job, attempt) = (start.job.index(), start.attempt);
             let (end, retry) = (end.as_str(), step.retry);
             tracing::debug!(run = %core.run, job, attempt, end, retry, "An attempt failed.");
         }
@@ -174,13 +183,56 @@ where
         };
         let reported = Reports::take(&mut self.reports);
         let core = &self.engine.core;
-        let (step, _) = core.end_attempt(Instant::now(), assignment, end, &reported, false);
+        let ended = Ended {
+            branch: Branch::First,
+            end,
+            reported,
+            loser: Reported::default(),
+        };
+        let (step, _) = core.end_attempt(Instant::now(), assignment, &ended, false);
         core.follow_up(step);
         core.driver.notify_one();
     }
 }
 
-fn classify<J, R>(engine: &Engine<J, R>, error: &R::Error) -> ErrorClass
+/// Makes what an attempt of the job is told about itself.
+pub(crate) fn attempt<J, R>(
+    engine: &Engine<J, R>,
+    start: &Start,
+    number: NonZeroU32,
+    now: Instant,
+    reports: &Arc<Reports>,
+) -> Attempt
+where
+    J: Send + Sync + 'static,
+    R: Runner<J>,
+{
+    let core = &engine.core;
+    Attempt {
+        id: AttemptId {
+            run: core.run,
+            job: start.job,
+            attempt: number,
+        },
+        started: now,
+        deadline: start.ends_by.map(|tick| core.instant(tick)),
+        step: start.step,
+        hedge: number != start.attempt,
+        key: start.key.clone(),
+        reports: Arc::clone(reports),
+    }
+}
+
+/// Keeps an error of the job, and forgets the oldest if there are many.
+fn keep<J, T, E>(record: &mut Record<J, T, E>, error: E) {
+    if record.errors.len() >= KEPT_ERRORS {
+        // Dropping it is the user's code; should it panic, the job is still in its place.
+        drop(record.errors.remove(0));
+    }
+    record.errors.push(error);
+}
+
+pub(crate) fn classify<J, R>(engine: &Engine<J, R>, error: &R::Error) -> ErrorClass
 where
     J: Send + Sync + 'static,
     R: Runner<J>,
@@ -190,67 +242,4 @@ where
         engine.core.fail(RunError::ClassifierPanicked { message });
         ErrorClass::Permanent
     })
-}
-
-/// What came of an attempt.
-enum Returned<T, E> {
-    Value(T),
-    Error(E),
-    Panic(String),
-    /// Its time was over.
-    Nothing,
-}
-
-/// Polls one attempt to its end. A panic ends it, and so does its deadline; no timer is armed before the attempt has
-/// first had to wait.
-async fn run_attempt<J, R: Runner<J>>(
-    runner: &R,
-    job: &J,
-    cx: Attempt,
-    deadline: Option<Instant>,
-    timer: &mut Timer,
-    span: &Span,
-) -> Returned<R::Output, R::Error>
-where
-    J: Send + Sync + 'static,
-{
-    // The runner itself is called in the first poll, so that a panic in it is caught as well.
-    let mut attempt = pin!(async move { runner.run(job, cx).await });
-    poll_fn(|cx| {
-        let polled = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx))));
-        match polled {
-            Ok(Poll::Ready(Ok(value))) => Poll::Ready(Returned::Value(value)),
-            Ok(Poll::Ready(Err(error))) => Poll::Ready(Returned::Error(error)),
-            Err(payload) => Poll::Ready(Returned::Panic(panic_message(&*payload))),
-            Ok(Poll::Pending) => match deadline {
-                Some(deadline) => timer.poll_elapsed(deadline, cx).map(|()| Returned::Nothing),
-                None => Poll::Pending,
-            },
-        }
-    })
-    .await
-}
-
-/// The one timer of a worker. It is left armed from attempt to attempt: as long as it fires before the deadline that
-/// matters it need not be moved, so that attempts that end in time do not touch the timer wheel.
-#[derive(Default)]
-struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Timer {
-    fn poll_elapsed(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if sleep.deadline() > deadline {
-            sleep.as_mut().reset(deadline);
-        }
-        // An attempt that has used up its task's budget must not keep its own timer from being looked at.
-        while Pin::new(&mut unconstrained(sleep.as_mut())).poll(cx).is_ready() {
-            if sleep.deadline() >= deadline {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(deadline);
-        }
-        Poll::Pending
-    }
 }

@@ -1,55 +1,32 @@
-//! The only loop of the executor, turned inside out: which jobs are admitted and what may start next. What follows
-//! from an attempt's end, and how a run is steered, are in the modules below.
+//! The only loop of the executor, turned inside out: which jobs are admitted. Which attempt starts next, what follows from
+//! its end, and how a run is steered, are in the modules below.
 //!
-//! Invariants: at most `limit` attempts run; at most `window` jobs are admitted or ended but not taken; every
+//! Invariants: the running attempts hold at most `limit`; at most `window` jobs are admitted or ended but not taken; every
 //! admitted job is closed exactly once; a job that waits for a retry holds no permit and goes ahead of new jobs.
 
 mod control;
 mod ending;
+mod hedging;
+mod policies;
+mod starting;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use throng_core::{EventKind, JobId};
 
+use crate::Key;
 use crate::job::Terms;
 use crate::machine::keys::Keys;
 use crate::machine::queue::FairQueue;
-use crate::machine::slot::{Ending, Phase, Slot};
+use crate::machine::settings::Settings;
+use crate::machine::slot::{Ending, Hedging, Phase, Slot};
 use crate::machine::stats::Stats;
-use crate::rate::{Gate, Rates, Tick};
-use crate::{Cost, Key, RetryPolicy};
+use crate::rate::{Gate, Tick};
 
-/// The policies of a run.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) limit: usize,
-    pub(crate) window: usize,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) deadline: Option<Duration>,
-    pub(crate) rates: Rates,
-    /// In how much waiting time a job gains one priority; zero means never.
-    pub(crate) ageing: Duration,
-    /// The least time between two starts.
-    pub(crate) throttle: Duration,
-    pub(crate) start_delay: Duration,
-    /// The size of batches of which one is admitted when the one before has ended.
-    pub(crate) barrier: Option<usize>,
-    pub(crate) record_events: bool,
-}
-
-/// An attempt that may start now; its permit is taken.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Start {
-    pub(crate) slot: u32,
-    pub(crate) job: JobId,
-    pub(crate) attempt: NonZeroU32,
-    /// When the attempt has to be dropped.
-    pub(crate) ends_by: Option<Tick>,
-}
+pub(crate) use starting::Start;
 
 /// What the run may still do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +50,8 @@ enum Timer {
 /// The state of a run.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
-    settings: Settings,
+    settings: Arc<Settings>,
+    limit: usize,
     deadline: Option<Tick>,
     timeout: Option<Tick>,
     rng: fastrand::Rng,
@@ -82,14 +60,20 @@ pub(crate) struct Dispatcher {
     keys: Keys,
     retries: FairQueue,
     fresh: FairQueue,
+    /// Slots whose second attempt waits for a permit.
+    hedges: VecDeque<u32>,
+    /// Slots whose second attempt has got its permit.
+    granted: Vec<u32>,
+    /// When new jobs are shed unless they have started, in the order of admission.
+    sheds: VecDeque<(Tick, u32, JobId)>,
     timers: BinaryHeap<Reverse<(Tick, Timer)>>,
     gate: Gate,
     /// When the first attempt may start, until then.
     begins: Option<Tick>,
     /// When the rates let the next attempt start, if they are what holds it back.
     gate_opens: Option<Tick>,
-    /// The rates were changed by what an attempt used: more than one other may start.
-    refunded: bool,
+    /// The rates have changed since they last held the next attempt back.
+    freed: bool,
     gate_shut_since: Option<Tick>,
     gate_shut: Tick,
     mode: Mode,
@@ -109,21 +93,24 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(settings: Settings, seed: u64) -> Self {
-        let gate = Gate::new(&settings.rates, settings.throttle);
+    pub(crate) fn new(settings: Arc<Settings>, seed: u64) -> Self {
         let ageing = nanos(settings.ageing);
         let mut this = Self {
+            limit: settings.limit,
             rng: fastrand::Rng::with_seed(seed),
             slots: Vec::new(),
             free: Vec::new(),
-            keys: Keys::new(),
+            keys: Keys::new(&settings),
             retries: FairQueue::new(ageing),
             fresh: FairQueue::new(ageing),
+            hedges: VecDeque::new(),
+            granted: Vec::new(),
+            sheds: VecDeque::new(),
             timers: BinaryHeap::new(),
-            gate,
+            gate: Gate::new(&settings.rates, settings.throttle),
             begins: (!settings.start_delay.is_zero()).then(|| nanos(settings.start_delay)),
             gate_opens: None,
-            refunded: false,
+            freed: false,
             gate_shut_since: None,
             gate_shut: 0,
             mode: Mode::Open,
@@ -142,7 +129,7 @@ impl Dispatcher {
             timeout: settings.timeout.map(nanos),
             settings,
         };
-        this.event(0, EventKind::RunStarted);
+        this.event(0, || EventKind::RunStarted);
         this
     }
 
@@ -191,17 +178,20 @@ impl Dispatcher {
         let slot = Slot {
             job,
             key,
+            step: 0,
             cost: terms.cost,
             timeout: terms.timeout.map(nanos).or(self.timeout),
             priority: terms.priority,
             weight: usize::try_from(terms.weight.get()).unwrap_or(usize::MAX),
-            phase: Phase::Ready,
+            phase: Phase::Free,
+            hedge: Hedging::Off,
             since: now,
-            throttle_mark: self.throttle_clock(key, now),
+            throttle_mark: 0,
             attempts: 0,
             counted: 0,
             refusals: 0,
             pushed_back: Duration::ZERO,
+            paid: None,
             last: Ending::Cancelled,
             usage: throng_core::Usage::default(),
             first_output: None,
@@ -220,9 +210,11 @@ impl Dispatcher {
                 u32::try_from(self.slots.len() - 1).expect("the window is smaller than 2^32")
             }
         };
-        self.fresh.push(key, terms.priority, now, index);
-        self.event(now, EventKind::JobAdmitted { job });
-        if self.mode != Mode::Open {
+        self.event(now, || EventKind::JobAdmitted { job });
+        self.ready_up(now, index);
+        if self.mode == Mode::Open {
+            self.shed_beyond_queue(now, index);
+        } else {
             self.close_waiting(now);
         }
         index
@@ -238,25 +230,19 @@ impl Dispatcher {
         self.settle(now);
     }
 
-    /// Takes a permit for the next attempt, if one may start now.
-    pub(crate) fn next_start(&mut self, now: Tick) -> Option<Start> {
-        let cost = self.next_ready(now)?;
-        self.gate.take(now, cost);
-        let (key, index) = self.retries.pop(now).or_else(|| self.fresh.pop(now))?;
-        Some(self.start(now, key, index))
-    }
-
-    /// Returns how many attempts may start now, as far as the concurrency and the next job's rates go.
-    pub(crate) fn startable(&mut self, now: Tick) -> usize {
-        match self.next_ready(now) {
-            Some(_) => self.ready().min(self.settings.limit - self.in_use),
-            None => 0,
-        }
-    }
-
     /// Frees the places of `n` outcomes that the consumer has taken.
     pub(crate) fn taken(&mut self, n: usize) {
         self.untaken -= n;
+    }
+
+    /// Does what has become due, if something has. Called before anything else happens at that time, so that a retry that
+    /// is ready by now goes ahead of new jobs.
+    fn catch_up(&mut self, now: Tick) {
+        let timer = self.timers.peek().is_some_and(|&Reverse((due, _))| due <= now);
+        let shed = self.sheds.front().is_some_and(|&(due, ..)| due <= now);
+        if timer || shed {
+            self.tick(now);
+        }
     }
 
     /// Does what has become due.
@@ -268,14 +254,10 @@ impl Dispatcher {
             self.timers.pop();
             match timer {
                 Timer::Backoff(index) => self.end_backoff(now, due, index),
-                Timer::Key(key) => {
-                    if self.keys.warm(key, now, self.gate_clock(now)) {
-                        self.retries.set_blocked(key, false);
-                        self.fresh.set_blocked(key, false);
-                    }
-                }
+                Timer::Key(key) => self.end_rest(now, key),
             }
         }
+        self.shed_late(now);
         if self.mode == Mode::Open && self.deadline.is_some_and(|deadline| deadline <= now) {
             self.stop(now, Mode::Expired);
         }
@@ -287,13 +269,11 @@ impl Dispatcher {
             return None;
         }
         let timer = self.timers.peek().map(|&Reverse((due, _))| due);
-        let deadline = if self.mode == Mode::Open {
-            self.deadline
-        } else {
-            None
-        };
-        let begins = self.begins.filter(|_| self.mode == Mode::Open);
-        [timer, deadline, self.gate_opens, self.abort_at, begins]
+        let open = self.mode == Mode::Open;
+        let deadline = self.deadline.filter(|_| open);
+        let begins = self.begins.filter(|_| open);
+        let shed = self.sheds.front().map(|&(due, ..)| due);
+        [timer, deadline, self.gate_opens, self.abort_at, begins, shed]
             .into_iter()
             .flatten()
             .min()
@@ -308,6 +288,10 @@ impl Dispatcher {
         &self.slots[index as usize]
     }
 
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     pub(crate) fn take_events(&mut self) -> Vec<(Tick, EventKind)> {
         std::mem::take(&mut self.events)
     }
@@ -316,9 +300,13 @@ impl Dispatcher {
         !self.events.is_empty()
     }
 
-    /// Returns true, once, if what an attempt used has changed the rates.
-    pub(crate) fn take_refunded(&mut self) -> bool {
-        std::mem::take(&mut self.refunded)
+    /// Returns true if permits are free and jobs seem free to start. Asked after an attempt has ended and its worker has
+    /// taken the next, so that others are woken for what else became free: a heavy permit, tokens, a key.
+    pub(crate) fn has_slack(&mut self) -> bool {
+        let freed = std::mem::take(&mut self.freed);
+        let held_back = self.paused || self.begins.is_some() || (self.gate_opens.is_some() && !freed);
+        let free = self.mode == Mode::Open && self.in_use < self.limit;
+        free && !held_back && (self.retries.has_turns() || self.fresh.has_turns())
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -330,7 +318,7 @@ impl Dispatcher {
     }
 
     pub(crate) fn limit(&self) -> usize {
-        self.settings.limit
+        self.limit
     }
 
     pub(crate) fn paused(&self) -> bool {
@@ -353,86 +341,39 @@ impl Dispatcher {
         &self.stats
     }
 
-    /// Returns the cost of the next attempt if it may start now; if only the rates forbid it, notes until when.
-    fn next_ready(&mut self, now: Tick) -> Option<Cost> {
-        self.gate_opens = None;
-        let open = self.mode == Mode::Open && self.deadline.is_none_or(|deadline| now < deadline);
-        if open && self.begins.is_some_and(|at| at <= now) {
-            self.begins = None;
-        }
-        let startable = open && !self.paused && self.in_use < self.settings.limit && self.begins.is_none();
-        let next = if startable {
-            self.retries.peek(now).or_else(|| self.fresh.peek(now))
-        } else {
-            None
-        };
-        let fits = |&(_, index): &(u32, u32)| self.room_for(self.slots[index as usize].weight);
-        let Some((_, index)) = next.filter(fits) else {
-            self.open_gate(now);
-            return None;
-        };
-        if self.gate.is_open() {
-            return Some(Cost::default());
-        }
-        let cost = self.slots[index as usize].cost;
-        let opens = self.gate.ready_at(now, cost);
-        if opens > now {
-            self.gate_opens = Some(opens);
-            self.gate_shut_since.get_or_insert(now);
-            return None;
-        }
-        self.open_gate(now);
-        Some(cost)
-    }
-
-    /// Returns true if an attempt of that weight fits beside those that run.
-    fn room_for(&self, weight: usize) -> bool {
-        let limit = self.settings.limit;
-        weight.min(limit) <= limit.saturating_sub(self.in_use)
-    }
-
     fn occupied(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    fn start(&mut self, now: Tick, key: u32, index: u32) -> Start {
-        let throttle_clock = self.throttle_clock(key, now);
-        let deadline = self.deadline;
+    /// Puts a job into its queue: that of the new jobs before its first attempt, and after it that of the retries.
+    fn ready_up(&mut self, now: Tick, index: u32) {
+        let key = self.slots[index as usize].key;
+        let mark = self.throttle_clock(key, now);
+        let slot = &mut self.slots[index as usize];
+        slot.phase = Phase::Ready;
+        slot.throttle_mark = mark;
+        let queue = if slot.attempts == 0 && slot.step == 0 {
+            &mut self.fresh
+        } else {
+            &mut self.retries
+        };
+        queue.push(key, slot.priority, now, index);
+        if self.keys.reopen(key) {
+            self.end_rest(now, key);
+        }
+        self.reject_if_open(now, key);
+    }
+
+    /// Notes where a job's waiting time went when it leaves its queue.
+    fn count_wait(&mut self, now: Tick, index: u32) {
+        let key = self.slots[index as usize].key;
+        let clock = self.throttle_clock(key, now);
         let slot = &mut self.slots[index as usize];
         let waited = now - slot.since;
-        let throttled = (throttle_clock - slot.throttle_mark).min(waited);
+        let throttled = (clock - slot.throttle_mark).min(waited);
         slot.throttled += throttled;
         slot.queued += waited - throttled;
         slot.since = now;
-        slot.attempts += 1;
-        let times_out = slot.timeout.map(|timeout| now.saturating_add(timeout));
-        let deadline_binds = deadline.is_some_and(|deadline| times_out.is_none_or(|at| deadline <= at));
-        let weight = slot.weight.min(self.settings.limit);
-        slot.phase = Phase::Running {
-            deadline_binds,
-            weight,
-        };
-        let attempt = NonZeroU32::new(slot.attempts).expect("it was just raised");
-        let start = Start {
-            slot: index,
-            job: slot.job,
-            attempt,
-            ends_by: if deadline_binds { deadline } else { times_out },
-        };
-        let next = self.keys.pace(key).take(now);
-        self.cool(now, key, next);
-        self.running += 1;
-        self.in_use += weight;
-        self.stats.attempts += 1;
-        self.stats.retries += u64::from(attempt.get() > 1);
-        self.event(
-            now,
-            EventKind::AttemptStarted {
-                job: start.job,
-                attempt,
-            },
-        );
-        start
     }
 
     /// Reads a clock that runs while the rates or a cool-down hold the key back.
@@ -446,15 +387,13 @@ impl Dispatcher {
         self.gate_shut + self.gate_shut_since.map_or(0, |since| now - since)
     }
 
-    fn open_gate(&mut self, now: Tick) {
-        if let Some(since) = self.gate_shut_since.take() {
-            self.gate_shut += now - since;
-        }
+    fn key_name(&self, key: u32) -> Option<Arc<str>> {
+        self.keys.get(key).name.as_ref().map(Key::shared)
     }
 
-    fn event(&mut self, now: Tick, kind: EventKind) {
+    fn event(&mut self, now: Tick, kind: impl FnOnce() -> EventKind) {
         if self.settings.record_events {
-            self.events.push((now, kind));
+            self.events.push((now, kind()));
         }
     }
 }

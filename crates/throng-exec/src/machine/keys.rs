@@ -1,15 +1,27 @@
-//! The keys of a run and their cool-downs. A key lives as long as it has admitted jobs or a cool-down, so that the
-//! number of keys in memory does not grow with the input: it is bounded by the window and by how many cool at a time.
+//! The keys of a run: what each may do, and its cool-downs. A key lives as long as it has admitted jobs or a cool-down,
+//! and some while longer, so that what was learned of it is not lost; the number of keys in memory does not grow with the
+//! input.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::Key;
+use crate::breaker::Breaker;
+use crate::budget::Budget;
+use crate::hedge::Latency;
+use crate::machine::adaptive::Adaptive;
 use crate::machine::pace::Pace;
-use crate::rate::Tick;
+use crate::machine::settings::Settings;
+use crate::rate::{Gate, Tick};
+use crate::{Key, Limit};
+
+/// How many keys without jobs are remembered at least.
+const IDLE: usize = 1024;
 
 /// All keys that matter now. Key 0 stands for the jobs without one.
 #[derive(Debug)]
 pub(crate) struct Keys {
+    settings: Arc<Settings>,
     by_name: HashMap<Key, u32>,
     states: Vec<KeyState>,
     free: Vec<u32>,
@@ -17,32 +29,111 @@ pub(crate) struct Keys {
     sweep_at: usize,
 }
 
+/// One key. The policies are absent where they are not asked for.
 #[derive(Debug, Default)]
-struct KeyState {
-    jobs: usize,
+pub(crate) struct KeyState {
+    pub(crate) name: Option<Key>,
+    pub(crate) jobs: usize,
+    /// Attempts that run.
+    pub(crate) running: usize,
+    /// No attempt may start, for a reason that is the key's.
+    pub(crate) blocked: bool,
     /// When the cool-down ends; 0 means that there is none.
     cools_until: Tick,
-    /// Since when the key has been cooling, if it is, and what the clock of the rates said then.
+    /// When the key's own rates let the next attempt start; 0 means at once.
+    gate_until: Tick,
+    /// Since when the key has been cooling, if it is, and what the clock of the run's rates said then.
     cooling_since: Option<(Tick, Tick)>,
-    /// How long the key has been cooling in all while the rates did not hold it back as well, the present cool-down not
-    /// included.
+    /// How long the key has been cooling in all while the run's rates did not hold it back as well, the present cool-down
+    /// not included.
     cooled: Tick,
-    pace: Pace,
+    pub(crate) pace: Pace,
+    pub(crate) gate: Option<Box<Gate>>,
+    pub(crate) cap: Option<Cap>,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) breaker: Option<Box<Breaker>>,
+    pub(crate) latency: Option<Box<Latency>>,
+}
+
+/// How many attempts of a key may run at the same time.
+#[derive(Debug)]
+pub(crate) enum Cap {
+    Fixed(usize),
+    Adaptive(Box<Adaptive>),
+}
+
+impl Cap {
+    fn new(limit: &Limit) -> Self {
+        match limit {
+            Limit::Fixed(limit) => Self::Fixed(limit.get()),
+            Limit::Adaptive(policy) => Self::Adaptive(Box::new(Adaptive::new(policy))),
+        }
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        match self {
+            Self::Fixed(limit) => *limit,
+            Self::Adaptive(adaptive) => adaptive.limit(),
+        }
+    }
+}
+
+impl KeyState {
+    fn new(settings: &Settings, name: Option<&Key>) -> Self {
+        let policy = settings.key_policy(name);
+        let rates = policy.and_then(|policy| policy.rates.as_ref());
+        Self {
+            name: name.cloned(),
+            gate: rates.map(|rates| Box::new(Gate::new(rates, Duration::ZERO))),
+            cap: policy.and_then(|policy| policy.limit.as_ref()).map(Cap::new),
+            budget: settings.budget.map(Budget::new),
+            breaker: settings.breaker.map(|policy| Box::new(Breaker::new(policy))),
+            latency: settings.hedge.map(|_| Box::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Returns how many attempts may run at the same time; `usize::MAX` where nothing limits them.
+    pub(crate) fn limit(&self) -> usize {
+        let cap = self.cap.as_ref().map_or(usize::MAX, Cap::limit);
+        let probes = self.breaker.as_ref().and_then(|breaker| breaker.limit());
+        cap.min(probes.unwrap_or(usize::MAX))
+    }
+
+    /// Returns true if no attempt of the key may start now.
+    pub(crate) fn must_wait(&self) -> bool {
+        self.cooling_since.is_some() || self.running >= self.limit()
+    }
+
+    /// Returns until when the key cools or its rates hold it back; 0 if neither does.
+    pub(crate) fn rests_until(&self) -> Tick {
+        if self.cooling_since.is_some() {
+            self.cools_until.max(self.gate_until)
+        } else {
+            0
+        }
+    }
+
+    pub(crate) fn learns_pace(&self) -> bool {
+        !matches!(self.cap, Some(Cap::Adaptive(_)))
+    }
 }
 
 impl Keys {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(settings: &Arc<Settings>) -> Self {
         Self {
+            settings: Arc::clone(settings),
             by_name: HashMap::new(),
-            states: vec![KeyState::default()],
+            states: vec![KeyState::new(settings, None)],
             free: Vec::new(),
-            sweep_at: 64,
+            sweep_at: IDLE,
         }
     }
 
     /// Returns the number of the key and counts one job more for it.
     pub(crate) fn enter(&mut self, name: Option<&Key>) -> u32 {
         let Some(name) = name else {
+            self.states[0].jobs += 1;
             return 0;
         };
         if let Some(&key) = self.by_name.get(name) {
@@ -54,7 +145,7 @@ impl Keys {
         }
         let state = KeyState {
             jobs: 1,
-            ..KeyState::default()
+            ..KeyState::new(&self.settings, Some(name))
         };
         let key = match self.free.pop() {
             Some(key) => {
@@ -72,14 +163,22 @@ impl Keys {
 
     /// Counts one job less for the key.
     pub(crate) fn leave(&mut self, key: u32) {
-        if key > 0 {
-            self.states[key as usize].jobs -= 1;
-        }
+        self.states[key as usize].jobs -= 1;
     }
 
-    /// The rate at which the key's attempts start.
-    pub(crate) fn pace(&mut self, key: u32) -> &mut Pace {
-        &mut self.states[key as usize].pace
+    pub(crate) fn get(&self, key: u32) -> &KeyState {
+        &self.states[key as usize]
+    }
+
+    pub(crate) fn get_mut(&mut self, key: u32) -> &mut KeyState {
+        &mut self.states[key as usize]
+    }
+
+    /// Returns every key that is remembered, that of the jobs without one included.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &KeyState)> {
+        (0_u32..)
+            .zip(&self.states)
+            .filter(|(key, state)| *key == 0 || state.name.is_some())
     }
 
     /// Starts or lengthens a cool-down. Returns true if it ends later than before.
@@ -93,10 +192,22 @@ impl Keys {
         true
     }
 
+    /// Lets the key's own rates hold it back until then.
+    pub(crate) fn shut(&mut self, key: u32, now: Tick, until: Tick, gate: Tick) {
+        let state = &mut self.states[key as usize];
+        state.gate_until = until;
+        state.cooling_since.get_or_insert((now, gate));
+    }
+
+    /// Has the key's own rates asked again. Returns true if they held it back.
+    pub(crate) fn reopen(&mut self, key: u32) -> bool {
+        std::mem::take(&mut self.states[key as usize].gate_until) > 0
+    }
+
     /// Ends the cool-down of the key, if it is over. Returns true if it was.
     pub(crate) fn warm(&mut self, key: u32, now: Tick, gate: Tick) -> bool {
         let state = &mut self.states[key as usize];
-        if state.cools_until > now {
+        if state.cools_until.max(state.gate_until) > now {
             return false;
         }
         let Some(since) = state.cooling_since.take() else {
@@ -106,24 +217,26 @@ impl Keys {
         true
     }
 
-    /// Returns how long the key has been cooling in all by now, without the time in which the rates held it back as well.
+    /// Returns how long the key has been cooling in all by now, without the time in which the run's rates held it back as
+    /// well.
     pub(crate) fn cooled(&self, key: u32, now: Tick, gate: Tick) -> Tick {
         let state = &self.states[key as usize];
         state.cooled + state.cooling_since.map_or(0, |since| cooling(since, now, gate))
     }
 
     fn sweep(&mut self) {
-        let states = &self.states;
+        let states = &mut self.states;
         let free = &mut self.free;
         self.by_name.retain(|_, &mut key| {
-            let state = &states[key as usize];
+            let state = &mut states[key as usize];
             let keep = state.jobs > 0 || state.cooling_since.is_some();
             if !keep {
+                *state = KeyState::default();
                 free.push(key);
             }
             keep
         });
-        self.sweep_at = (self.by_name.len() * 2).max(64);
+        self.sweep_at = (self.by_name.len() * 2).max(IDLE);
     }
 }
 
@@ -136,23 +249,27 @@ fn cooling((since, gate_then): (Tick, Tick), now: Tick, gate: Tick) -> Tick {
 mod tests {
     use super::*;
 
+    fn keys() -> Keys {
+        Keys::new(&Arc::new(Settings::default()))
+    }
+
     #[test]
     fn keys_without_jobs_are_forgotten() {
-        let mut keys = Keys::new();
+        let mut keys = keys();
         for n in 0..10_000 {
             let key = keys.enter(Some(&Key::from(format!("key {n}"))));
             keys.leave(key);
         }
-        assert!(keys.states.len() <= 65, "{} states", keys.states.len());
+        assert!(keys.states.len() <= IDLE + 1, "{} states", keys.states.len());
     }
 
     #[test]
     fn a_key_that_cools_is_kept() {
-        let mut keys = Keys::new();
+        let mut keys = keys();
         let cooling = keys.enter(Some(&Key::from("cooling")));
         assert!(keys.cool(cooling, 0, 10, 0));
         keys.leave(cooling);
-        for n in 0..200 {
+        for n in 0..3 * IDLE {
             let key = keys.enter(Some(&Key::from(format!("key {n}"))));
             keys.leave(key);
         }

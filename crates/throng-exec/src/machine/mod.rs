@@ -3,13 +3,16 @@
 //!
 //! A slot belongs to an admitted job from its admission until its outcome is taken; a permit belongs to an attempt.
 
+mod adaptive;
 mod dispatcher;
 mod keys;
 mod pace;
 mod queue;
+mod settings;
 mod slot;
 mod stats;
 
-pub(crate) use dispatcher::{Dispatcher, Settings, Start};
-pub(crate) use slot::{AttemptEnd, Ending};
+pub(crate) use dispatcher::{Dispatcher, Start};
+pub(crate) use settings::Settings;
+pub(crate) use slot::{AttemptEnd, Branch, Ended, Ending};
 pub(crate) use stats::Stats;

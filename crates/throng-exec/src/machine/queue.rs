@@ -40,10 +40,6 @@ struct Entry {
     since: Tick,
 }
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "shedding and the permit pool will use the rest")
-)]
 impl FairQueue {
     /// Makes a queue in which a job gains one priority for each `ageing` that it has waited; 0 means never.
     pub(crate) fn new(ageing: Tick) -> Self {
@@ -152,6 +148,19 @@ impl FairQueue {
             return Some(entry.slot);
         }
         None
+    }
+
+    /// Takes every slot of the key out. O(levels + slots of the key).
+    pub(crate) fn drain_key(&mut self, key: u32) -> Vec<u32> {
+        let mut all = Vec::new();
+        for level in &mut self.levels {
+            level.take_turn(key);
+            if let Some(lane) = level.lanes.get_mut(key as usize) {
+                all.extend(lane.slots.drain(..).map(|entry| entry.slot));
+            }
+        }
+        self.len -= all.len();
+        all
     }
 
     /// Takes every slot out, blocked lanes included, level by level and lane by lane.

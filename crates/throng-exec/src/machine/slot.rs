@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use throng_core::{ErrorClass, JobId, TimeoutKind, Usage};
 
+use crate::attempt::Reported;
 use crate::rate::Tick;
 use crate::{Cost, Priority, Timing};
 
@@ -12,22 +13,27 @@ use crate::{Cost, Priority, Timing};
 pub(crate) struct Slot {
     pub(crate) job: JobId,
     pub(crate) key: u32,
+    /// The fallback step of the next or present attempt; 0 is the job's own.
+    pub(crate) step: u32,
     pub(crate) cost: Cost,
     pub(crate) timeout: Option<Tick>,
     pub(crate) priority: Priority,
     pub(crate) weight: usize,
     pub(crate) phase: Phase,
+    pub(crate) hedge: Hedging,
     /// When the present phase began.
     pub(crate) since: Tick,
     /// The reading of the throttle clocks when the job last became ready.
     pub(crate) throttle_mark: Tick,
     pub(crate) attempts: u32,
-    /// Attempts that count against the retry policy's maximum: those that were not throttled.
+    /// Attempts of this step that count against the retry policy's maximum: those that were not throttled.
     pub(crate) counted: u32,
-    /// Attempts that were refused without a word on when to come back.
+    /// Attempts of this step that were refused without a word on when to come back.
     pub(crate) refusals: u32,
-    /// How long the job has been throttled by the other side, for the policy's patience.
+    /// How long the job has been throttled by the other side in this step, for the policy's patience.
     pub(crate) pushed_back: Duration,
+    /// What the last retry or hedge cost the budget.
+    pub(crate) paid: Option<u32>,
     /// How the last attempt ended, for a job that is closed while it waits for the next.
     pub(crate) last: Ending,
     pub(crate) usage: Usage,
@@ -45,11 +51,48 @@ pub(crate) enum Phase {
     Free,
     /// Waits for a permit or for a rate.
     Ready,
-    /// An attempt runs and holds so much of the limit. If the flag is set, the run's deadline ends it before its own
-    /// timeout would.
-    Running { deadline_binds: bool, weight: usize },
+    /// An attempt runs. If the flag is set, the run's deadline ends it before its own timeout would.
+    Running { deadline_binds: bool, active: Active },
     /// Waits until the tick before it is ready again; if the flag is set, because it was throttled.
     Backoff { until: Tick, throttled: bool },
+}
+
+/// The second attempt of a job whose first takes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hedging {
+    Off,
+    /// It waits for a permit.
+    Wanted,
+    Running(Active),
+}
+
+/// An attempt that runs, as far as its permit and the policies of its key need to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Active {
+    pub(crate) attempt: u32,
+    pub(crate) began: Tick,
+    /// How much of the limit it holds.
+    pub(crate) weight: usize,
+    /// The epochs of the key's adaptive limit and of its breaker when it began.
+    pub(crate) epoch: u32,
+    pub(crate) breaker_epoch: u32,
+}
+
+/// Which of the two attempts of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Branch {
+    First,
+    Hedge,
+}
+
+/// How the running attempts of a job ended: one by itself, and the other, if there is one, with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) branch: Branch,
+    pub(crate) end: AttemptEnd,
+    pub(crate) reported: Reported,
+    /// What the other attempt has reported.
+    pub(crate) loser: Reported,
 }
 
 impl Slot {
@@ -71,7 +114,7 @@ pub(crate) enum AttemptEnd {
     Failed(ErrorClass),
     TimedOut,
     Panicked,
-    /// The attempt was dropped because the run is aborted.
+    /// The attempt was dropped: the run is aborted, or another attempt of the job was first.
     Dropped,
 }
 
@@ -96,4 +139,5 @@ pub(crate) enum Ending {
     Panicked,
     Cancelled,
     Skipped,
+    Shed,
 }

@@ -13,6 +13,13 @@ pub(crate) struct Stats {
     pub(crate) ended: [u64; 7],
     pub(crate) retries: u64,
     pub(crate) attempts: u64,
+    /// Second attempts beside a first one, and how many of them were first to succeed.
+    pub(crate) hedges: u64,
+    pub(crate) hedges_won: u64,
+    /// Steps that jobs fell back to.
+    pub(crate) fallbacks: u64,
+    /// Retries that the budget refused.
+    pub(crate) refused: u64,
     /// Attempts that the other side refused because of a limit.
     pub(crate) pushbacks: u64,
     pub(crate) usage: Usage,
@@ -37,5 +44,6 @@ pub(crate) fn kind(ending: Ending) -> OutcomeKind {
         Ending::Panicked => OutcomeKind::Panicked,
         Ending::Cancelled => OutcomeKind::Cancelled,
         Ending::Skipped => OutcomeKind::Skipped,
+        Ending::Shed => OutcomeKind::Shed,
     }
 }

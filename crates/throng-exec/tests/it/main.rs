@@ -10,6 +10,8 @@ mod lifecycle;
 mod limits;
 mod outcomes;
 mod pace;
+mod policies;
 mod random;
+mod rehearse;
 mod retry;
 mod support;

@@ -228,7 +228,11 @@ async fn ten_thousand_failing_jobs_keep_every_permit_busy() {
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_without_waits_ends_all_the_same() {
-    let executor = once(1).retry(fixed(2_000, ms(0)).factor(2.0)).build().unwrap();
+    let executor = once(1)
+        .retry(fixed(2_000, ms(0)).factor(2.0))
+        .retry_budget(None)
+        .build()
+        .unwrap();
     let (began, kinds) = attempts_of(&executor, TRANSIENT, vec![u32::MAX]).await;
     assert_eq!((began[0].len(), kinds), (2_000, vec![OutcomeKind::Failed]));
 

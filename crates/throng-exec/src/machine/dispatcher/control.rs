@@ -6,7 +6,7 @@ use std::time::Duration;
 use throng_core::EventKind;
 
 use super::{Dispatcher, Mode, Timer, nanos};
-use crate::machine::slot::{Ending, Phase};
+use crate::machine::slot::{Ending, Hedging, Phase};
 use crate::machine::stats;
 use crate::rate::Tick;
 
@@ -14,20 +14,20 @@ impl Dispatcher {
     pub(crate) fn pause(&mut self, now: Tick) {
         if !self.paused && !self.is_over() {
             self.paused = true;
-            self.event(now, EventKind::RunPaused);
+            self.event(now, || EventKind::RunPaused);
         }
     }
 
     pub(crate) fn resume(&mut self, now: Tick) {
         if self.paused && !self.is_over() {
             self.paused = false;
-            self.event(now, EventKind::RunResumed);
+            self.event(now, || EventKind::RunResumed);
         }
     }
 
     pub(crate) fn drain(&mut self, now: Tick) {
         if self.mode == Mode::Open && !self.is_over() {
-            self.event(now, EventKind::RunDraining);
+            self.event(now, || EventKind::RunDraining);
             self.stop(now, Mode::Draining);
         }
     }
@@ -38,7 +38,7 @@ impl Dispatcher {
             return;
         }
         if self.mode != Mode::Cancelled {
-            self.event(now, EventKind::RunCancelled);
+            self.event(now, || EventKind::RunCancelled);
             self.stop(now, Mode::Cancelled);
         }
         let at = now.saturating_add(nanos(grace));
@@ -51,14 +51,17 @@ impl Dispatcher {
         if due {
             self.abort_at = None;
             if self.running > 0 {
-                self.event(now, EventKind::RunAborted);
+                self.event(now, || EventKind::RunAborted);
             }
         }
         due
     }
 
-    pub(crate) fn set_limit(&mut self, limit: usize) {
-        self.settings.limit = limit;
+    pub(crate) fn set_limit(&mut self, now: Tick, limit: usize) {
+        if limit != self.limit && !self.is_over() {
+            self.limit = limit;
+            self.event(now, || EventKind::ConcurrencyChanged { to: limit });
+        }
     }
 
     pub(crate) fn end_input(&mut self, now: Tick, exhausted: bool) {
@@ -80,13 +83,7 @@ impl Dispatcher {
         let mut waiting = self.retries.drain();
         waiting.extend(self.fresh.drain());
         for &index in &waiting {
-            let key = self.slots[index as usize].key;
-            let clock = self.throttle_clock(key, now);
-            let slot = &mut self.slots[index as usize];
-            let waited = now - slot.since;
-            let throttled = (clock - slot.throttle_mark).min(waited);
-            slot.throttled += throttled;
-            slot.queued += waited - throttled;
+            self.count_wait(now, index);
         }
         for Reverse((until, timer)) in std::mem::take(&mut self.timers) {
             match timer {
@@ -111,8 +108,11 @@ impl Dispatcher {
                 Mode::Expired => Ending::Skipped,
                 Mode::Open | Mode::Draining => Ending::Cancelled,
             };
-            self.close(now, index, ending);
-            self.closed.push_back((index, ending));
+            self.close_queued(now, index, ending);
+        }
+        // A job that runs gets no second attempt any more.
+        for index in std::mem::take(&mut self.hedges) {
+            self.slots[index as usize].hedge = Hedging::Off;
         }
     }
 
@@ -124,14 +124,11 @@ impl Dispatcher {
         self.keys.leave(slot.key);
         self.free.push(index);
         self.untaken += 1;
-        self.event(
-            now,
-            EventKind::JobFinished {
-                job,
-                attempts,
-                outcome: stats::kind(ending),
-            },
-        );
+        self.event(now, || EventKind::JobFinished {
+            job,
+            attempts,
+            outcome: stats::kind(ending),
+        });
         self.settle(now);
         ending
     }
@@ -140,7 +137,7 @@ impl Dispatcher {
     pub(super) fn settle(&mut self, now: Tick) {
         if self.is_over() && self.stats.finished_at.is_none() {
             self.stats.finished_at = Some(now);
-            self.event(now, EventKind::RunFinished);
+            self.event(now, || EventKind::RunFinished);
         }
     }
 }

@@ -1,7 +1,9 @@
-//! What follows from the end of an attempt: the job ends, or waits for another attempt without a permit.
+//! What follows from the end of an attempt: its permit comes back, the policies of its key learn from it, and the job ends,
+//! goes on to another step, or waits for another attempt.
 
 use std::cmp::Reverse;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use throng_core::{ErrorClass, EventKind, TimeoutKind};
@@ -9,52 +11,55 @@ use throng_core::{ErrorClass, EventKind, TimeoutKind};
 use super::{Dispatcher, Mode, Timer, nanos};
 use crate::Cost;
 use crate::attempt::Reported;
-use crate::machine::slot::{AttemptEnd, Ending, Phase};
+use crate::breaker::BreakerState;
+use crate::machine::adaptive::Signal;
+use crate::machine::keys::Cap;
+use crate::machine::slot::{Active, AttemptEnd, Branch, Ended, Ending, Phase};
 use crate::rate::Tick;
 
 /// How long a job waits at least after it was refused, so that each refusal costs it some of its patience.
 const LEAST: Duration = Duration::from_millis(1);
 
 impl Dispatcher {
-    /// Gives the attempt's permit back. Returns how the job has ended, if it has.
+    /// Ends the running attempts of a job, of which `branch` has ended and another, if there is one, is dropped. Returns
+    /// how the job has ended, if it has.
     pub(crate) fn attempt_ended(
         &mut self,
         now: Tick,
         index: u32,
-        end: AttemptEnd,
-        reported: &Reported,
+        &Ended {
+            branch,
+            end,
+            ref reported,
+            loser: ref of_loser,
+        }: &Ended,
     ) -> Option<Ending> {
-        self.running -= 1;
+        self.catch_up(now);
+        let (deadline_binds, first) = self.running_phase(index);
+        let hedge = self.end_hedge(index);
+        let (ended, loser) = match (branch, hedge) {
+            (Branch::Hedge, Some(hedge)) => (hedge, Some(first)),
+            (_, hedge) => (first, hedge),
+        };
+        if let Some(loser) = loser {
+            self.release(now, index, loser, AttemptEnd::Dropped, of_loser);
+            let job = self.slots[index as usize].job;
+            let attempt = NonZeroU32::new(loser.attempt).expect("it was raised when the attempt began");
+            self.event(now, || EventKind::AttemptDropped { job, attempt });
+        }
+        self.release(now, index, ended, end, reported);
         let slot = &mut self.slots[index as usize];
-        let Phase::Running {
-            deadline_binds,
-            weight,
-        } = slot.phase
-        else {
-            unreachable!("an attempt ends only while it runs");
-        };
-        self.in_use -= weight;
-        let (key, began) = (slot.key, slot.since);
-        slot.running += now - began;
+        slot.running += now - slot.since;
         slot.since = now;
-        slot.first_output = reported.first_output.or(slot.first_output);
-        if !reported.usage.is_empty() {
-            slot.usage.add(&reported.usage);
-        }
-        let refused = matches!(end, AttemptEnd::Failed(class) if class.is_pushback());
-        let unreported = if refused { Cost::default() } else { slot.cost };
-        let used = Cost {
-            input_tokens: tokens(reported.usage.input_tokens, unreported.input_tokens),
-            output_tokens: tokens(reported.usage.output_tokens, unreported.output_tokens),
-        };
-        if used != slot.cost {
-            self.gate.settle(now, slot.cost, used);
-            self.refunded = true;
-        }
-        match end {
-            AttemptEnd::Failed(ErrorClass::Throttled { .. }) => self.keys.pace(key).refused(now, began),
-            AttemptEnd::Dropped => {}
-            _ => self.keys.pace(key).accepted(now),
+        if end == AttemptEnd::Succeeded {
+            self.stats.hedges_won += u64::from(branch == Branch::Hedge && loser.is_some());
+            let state = self.keys.get_mut(slot.key);
+            if let Some(budget) = &mut state.budget {
+                budget.succeeded(slot.paid);
+            }
+            if let Some(latency) = &mut state.latency {
+                latency.record(now - first.began);
+            }
         }
         let cancelled = self.mode == Mode::Cancelled;
         let class = match end {
@@ -78,25 +83,164 @@ impl Dispatcher {
                 ErrorClass::Timeout
             }
         };
-        let (job, attempts, last) = (slot.job, slot.attempts, slot.last);
-        let attempt = NonZeroU32::new(attempts).expect("an attempt that ended was counted when it began");
-        self.event(now, EventKind::AttemptFailed { job, attempt, class });
-        match self.retry_delay(now, index, class, now - began) {
+        let last = slot.last;
+        self.attempt_failed(now, index, ended, class);
+        match self.retry_delay(now, index, class, now - ended.began) {
             Some(delay) => {
                 self.back_off(now, index, class, delay);
                 None
             }
+            None if self.fall_back(now, index, Some(class)) => None,
             None => Some(self.close(now, index, last)),
         }
     }
 
-    /// Decides whether a failed job gets another attempt, and after how long a wait.
+    /// Ends one of the two running attempts of a job without a value; the other goes on, from now on as the first.
+    pub(crate) fn branch_ended(
+        &mut self,
+        now: Tick,
+        index: u32,
+        branch: Branch,
+        end: AttemptEnd,
+        reported: &Reported,
+    ) {
+        let (deadline_binds, first) = self.running_phase(index);
+        let Some(hedge) = self.end_hedge(index) else {
+            return;
+        };
+        let (ended, active) = match branch {
+            Branch::First => (first, hedge),
+            Branch::Hedge => (hedge, first),
+        };
+        self.release(now, index, ended, end, reported);
+        self.slots[index as usize].phase = Phase::Running {
+            deadline_binds,
+            active,
+        };
+        if let AttemptEnd::Failed(class) = end {
+            self.attempt_failed(now, index, ended, class);
+        }
+    }
+
+    fn running_phase(&self, index: u32) -> (bool, Active) {
+        match self.slots[index as usize].phase {
+            Phase::Running {
+                deadline_binds,
+                active,
+            } => (deadline_binds, active),
+            _ => unreachable!("an attempt ends only while it runs"),
+        }
+    }
+
+    fn attempt_failed(&mut self, now: Tick, index: u32, ended: Active, class: ErrorClass) {
+        let job = self.slots[index as usize].job;
+        let attempt = NonZeroU32::new(ended.attempt).expect("it was raised when the attempt began");
+        self.event(now, || EventKind::AttemptFailed { job, attempt, class });
+    }
+
+    /// Takes back the permit of an attempt and tells the policies of its key how it ended.
+    fn release(&mut self, now: Tick, index: u32, active: Active, end: AttemptEnd, reported: &Reported) {
+        self.running -= 1;
+        self.in_use -= active.weight;
+        let slot = &mut self.slots[index as usize];
+        slot.first_output = reported.first_output.or(slot.first_output);
+        if !reported.usage.is_empty() {
+            slot.usage.add(&reported.usage);
+        }
+        let refused = matches!(end, AttemptEnd::Failed(class) if class.is_pushback());
+        let unreported = if refused { Cost::default() } else { slot.cost };
+        let used = Cost {
+            input_tokens: tokens(reported.usage.input_tokens, unreported.input_tokens),
+            output_tokens: tokens(reported.usage.output_tokens, unreported.output_tokens),
+        };
+        let (key, estimate) = (slot.key, slot.cost);
+        let first_try = active.attempt == 1;
+        if used != estimate {
+            self.settle_cost(now, key, estimate, used);
+        }
+        let state = self.keys.get_mut(key);
+        let running = state.running;
+        state.running -= 1;
+        if state.learns_pace() {
+            match end {
+                AttemptEnd::Failed(ErrorClass::Throttled { .. }) => state.pace.refused(now, active.began),
+                AttemptEnd::Dropped => {}
+                _ => state.pace.accepted(now),
+            }
+        }
+        if let Some(Cap::Adaptive(adaptive)) = &mut state.cap {
+            let signal = match end {
+                AttemptEnd::Succeeded => Signal::Success {
+                    first_try,
+                    first_output: reported.first_output.map(nanos),
+                },
+                _ if refused => Signal::Refused,
+                _ => Signal::Ignored,
+            };
+            let change = adaptive.ended(now, active.epoch, signal, now - active.began, running);
+            if let Some(change) = change {
+                let name = self.key_name(key);
+                let (from, to, cause) = (change.from, change.to, change.cause.as_str());
+                tracing::trace!(
+                    key = name.as_deref(),
+                    from,
+                    to,
+                    cause,
+                    "An adaptive limit changed."
+                );
+                self.event(now, || EventKind::LimitChanged {
+                    key: name,
+                    from,
+                    to,
+                    cause,
+                });
+            }
+        }
+        self.tell_breaker(now, key, active, end);
+        self.review(key);
+    }
+
+    fn settle_cost(&mut self, now: Tick, key: u32, estimate: Cost, used: Cost) {
+        self.gate.settle(now, estimate, used);
+        self.freed = true;
+        if let Some(gate) = &mut self.keys.get_mut(key).gate {
+            gate.settle(now, estimate, used);
+            if self.keys.reopen(key) {
+                self.end_rest(now, key);
+            }
+        }
+    }
+
+    fn tell_breaker(&mut self, now: Tick, key: u32, active: Active, end: AttemptEnd) {
+        let failed = match end {
+            AttemptEnd::Succeeded
+            | AttemptEnd::Failed(ErrorClass::Permanent | ErrorClass::Throttled { .. }) => false,
+            AttemptEnd::Failed(_) | AttemptEnd::TimedOut => true,
+            AttemptEnd::Panicked | AttemptEnd::Dropped => return,
+        };
+        let Some(breaker) = &mut self.keys.get_mut(key).breaker else {
+            return;
+        };
+        let before = breaker.state();
+        let opened = breaker.record(now, active.breaker_epoch, failed);
+        let after = breaker.state();
+        if let Some(until) = opened {
+            self.breaker_changed(now, key, BreakerState::Open);
+            self.cool(now, key, until);
+            self.reject_if_open(now, key);
+        } else if before != after {
+            self.breaker_changed(now, key, after);
+        }
+    }
+
+    /// Decides whether a failed job gets another attempt in the same step, and after how long a wait.
     fn retry_delay(&mut self, now: Tick, index: u32, class: ErrorClass, ran: Tick) -> Option<Duration> {
+        let asked = matches!(class, ErrorClass::Throttled { .. }) || class.retry_after().is_some();
         let delay = if class.is_pushback() {
             self.pushback_delay(now, index, class, ran)
         } else {
-            let policy = &self.settings.retry;
             let slot = &mut self.slots[index as usize];
+            let policy = self.settings.retry(slot.step);
             slot.counted += 1;
             let wanted = class.is_retryable() && (class != ErrorClass::Timeout || policy.timeouts);
             let allowed = slot.counted < policy.max_attempts.get();
@@ -105,7 +249,27 @@ impl Dispatcher {
         let delay = delay.filter(|_| self.mode == Mode::Open)?;
         let ready = now.saturating_add(nanos(delay));
         let in_time = self.deadline.is_none_or(|deadline| ready < deadline);
-        in_time.then_some(delay)
+        (in_time && self.pay(now, index, asked)).then_some(delay)
+    }
+
+    /// Takes what a retry costs out of the budget of its key. One that the other side asked for is never refused.
+    fn pay(&mut self, now: Tick, index: u32, asked: bool) -> bool {
+        let slot = &mut self.slots[index as usize];
+        let Some(budget) = &mut self.keys.get_mut(slot.key).budget else {
+            return true;
+        };
+        slot.paid = if asked {
+            Some(budget.pay_throttled())
+        } else {
+            budget.pay()
+        };
+        let paid = slot.paid.is_some();
+        if !paid {
+            let job = slot.job;
+            self.stats.refused += 1;
+            self.event(now, || EventKind::RetryRefused { job });
+        }
+        paid
     }
 
     /// Returns how long a job waits that was refused because of a limit, as far as patience and deadline allow. What the
@@ -113,14 +277,27 @@ impl Dispatcher {
     /// refused together come back one after another. Without a floor the wait grows with each such refusal of the job.
     fn pushback_delay(&mut self, now: Tick, index: u32, class: ErrorClass, ran: Tick) -> Option<Duration> {
         self.stats.pushbacks += 1;
-        let key = self.slots[index as usize].key;
+        let settings = Arc::clone(&self.settings);
+        let (key, step) = (self.slots[index as usize].key, self.slots[index as usize].step);
+        let policy = settings.retry(step);
         if let Some(floor) = class.retry_after() {
-            let rest = floor
-                .min(self.settings.retry.patience)
-                .max(self.keys.pace(key).rest());
-            self.cool(now, key, now.saturating_add(nanos(rest)));
+            let state = self.keys.get(key);
+            let rest = if state.learns_pace() {
+                state.pace.rest()
+            } else {
+                Duration::ZERO
+            };
+            // A step that does not wait is not for a key that others may wait for: its own patience bounds the pause.
+            let until = now.saturating_add(nanos(
+                floor.min(settings.retry.patience.max(policy.patience)).max(rest),
+            ));
+            self.cool(now, key, until);
+            let name = self.key_name(key);
+            self.event(now, || EventKind::KeyPaused {
+                key: name,
+                until: Duration::from_nanos(until),
+            });
         }
-        let policy = &self.settings.retry;
         let slot = &mut self.slots[index as usize];
         slot.pushed_back = slot.pushed_back.saturating_add(Duration::from_nanos(ran));
         let mut left = policy.patience.checked_sub(slot.pushed_back)?;
@@ -150,16 +327,6 @@ impl Dispatcher {
         (policy.max_attempts.get() > 1).then_some(delay)
     }
 
-    /// Lets no attempt of the key start until then.
-    pub(super) fn cool(&mut self, now: Tick, key: u32, until: Tick) {
-        let gate = self.gate_clock(now);
-        if self.keys.cool(key, now, until, gate) {
-            self.retries.set_blocked(key, true);
-            self.fresh.set_blocked(key, true);
-            self.timers.push(Reverse((until, Timer::Key(key))));
-        }
-    }
-
     fn back_off(&mut self, now: Tick, index: u32, class: ErrorClass, delay: Duration) {
         let until = now.saturating_add(nanos(delay));
         let slot = &mut self.slots[index as usize];
@@ -170,24 +337,17 @@ impl Dispatcher {
         let (job, attempt) = (slot.job, NonZeroU32::MIN.saturating_add(slot.attempts));
         self.backing_off += 1;
         self.timers.push(Reverse((until, Timer::Backoff(index))));
-        self.event(now, EventKind::RetryScheduled { job, attempt, delay });
+        self.event(now, || EventKind::RetryScheduled { job, attempt, delay });
     }
 
     pub(super) fn end_backoff(&mut self, now: Tick, due: Tick, index: u32) {
         let Phase::Backoff { until, throttled } = self.slots[index as usize].phase else {
             return;
         };
-        if until != due {
-            return;
+        if until == due {
+            self.leave_backoff(now, index, throttled);
+            self.ready_up(now, index);
         }
-        self.leave_backoff(now, index, throttled);
-        let key = self.slots[index as usize].key;
-        let mark = self.throttle_clock(key, now);
-        let slot = &mut self.slots[index as usize];
-        slot.phase = Phase::Ready;
-        slot.throttle_mark = mark;
-        let priority = slot.priority;
-        self.retries.push(key, priority, now, index);
     }
 
     pub(super) fn leave_backoff(&mut self, now: Tick, index: u32, throttled: bool) {

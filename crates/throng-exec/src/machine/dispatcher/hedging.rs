@@ -1,0 +1,111 @@
+//! Second attempts beside first ones that take long. A hedge has a permit of its own; it is granted before any job that
+//! waits, and only while its job runs.
+
+use std::num::NonZeroU32;
+
+use throng_core::EventKind;
+
+use super::{Dispatcher, Mode};
+use crate::machine::slot::{Active, Hedging, Phase};
+use crate::rate::Tick;
+
+impl Dispatcher {
+    /// Returns when an attempt of the key that starts now should be hedged, if ever.
+    pub(super) fn hedge_at(&mut self, now: Tick, key: u32) -> Option<Tick> {
+        let policy = self.settings.hedge.as_ref()?;
+        let latency = self.keys.get_mut(key).latency.as_mut()?;
+        latency.attempts += 1;
+        Some(now.saturating_add(latency.delay(policy)?))
+    }
+
+    /// Asks for a second attempt of a job. Returns false if there will be none.
+    pub(crate) fn want_hedge(&mut self, now: Tick, index: u32) -> bool {
+        let slot = &self.slots[index as usize];
+        let runs = matches!(slot.phase, Phase::Running { .. }) && slot.hedge == Hedging::Off;
+        let Some(policy) = self.settings.hedge.filter(|_| runs && self.mode == Mode::Open) else {
+            return false;
+        };
+        let state = self.keys.get(slot.key);
+        if !state
+            .latency
+            .as_ref()
+            .is_some_and(|latency| latency.allows(&policy))
+        {
+            return false;
+        }
+        self.slots[index as usize].hedge = Hedging::Wanted;
+        self.hedges.push_back(index);
+        self.grant_hedges(now);
+        self.slots[index as usize].hedge != Hedging::Off
+    }
+
+    /// Returns which try the second attempt of the job is, once it has its permit.
+    pub(crate) fn hedge_attempt(&self, index: u32) -> Option<NonZeroU32> {
+        match self.slots[index as usize].hedge {
+            Hedging::Running(active) => NonZeroU32::new(active.attempt),
+            _ => None,
+        }
+    }
+
+    /// Takes the slots whose second attempt has got its permit since the last call.
+    pub(crate) fn take_granted(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.granted)
+    }
+
+    /// Gives permits to the second attempts that wait for one, as far as every limit allows. O(those that wait).
+    pub(super) fn grant_hedges(&mut self, now: Tick) {
+        let mut left = self.hedges.len();
+        while left > 0 && self.may_start(now) {
+            left -= 1;
+            let Some(index) = self.hedges.pop_front() else {
+                return;
+            };
+            if self.hedge_has_room(now, index) {
+                self.grant_hedge(now, index);
+            } else {
+                self.hedges.push_back(index);
+            }
+        }
+    }
+
+    fn hedge_has_room(&self, now: Tick, index: u32) -> bool {
+        let slot = &self.slots[index as usize];
+        self.has_room(slot.weight)
+            && !self.keys.get(slot.key).must_wait()
+            && self.gate.ready_at(now, slot.cost) <= now
+            && self.key_opens(now, slot.key, slot.cost).is_none()
+    }
+
+    fn grant_hedge(&mut self, now: Tick, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        let (job, state) = (slot.job, self.keys.get_mut(slot.key));
+        if let Some(budget) = &mut state.budget {
+            let Some(paid) = budget.pay() else {
+                slot.hedge = Hedging::Off;
+                return;
+            };
+            slot.paid = Some(paid);
+        }
+        if let Some(latency) = &mut state.latency {
+            latency.hedges += 1;
+        }
+        let active = self.activate(now, index);
+        self.slots[index as usize].hedge = Hedging::Running(active);
+        self.stats.hedges += 1;
+        self.granted.push(index);
+        let attempt = NonZeroU32::new(active.attempt).expect("it was just raised");
+        self.event(now, || EventKind::HedgeStarted { job, attempt });
+    }
+
+    /// Ends the wish for a second attempt, or returns the one that runs.
+    pub(super) fn end_hedge(&mut self, index: u32) -> Option<Active> {
+        match std::mem::replace(&mut self.slots[index as usize].hedge, Hedging::Off) {
+            Hedging::Off => None,
+            Hedging::Wanted => {
+                self.hedges.retain(|&other| other != index);
+                None
+            }
+            Hedging::Running(active) => Some(active),
+        }
+    }
+}
