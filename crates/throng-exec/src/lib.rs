@@ -11,6 +11,7 @@ mod error;
 mod executor;
 mod input;
 mod job;
+pub mod list;
 mod machine;
 mod outbox;
 mod preset;
