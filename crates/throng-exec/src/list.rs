@@ -70,8 +70,8 @@ where
 ///
 /// # Complexity
 ///
-/// O(1) amortised for each array and element; memory in proportion to what of the current element is left. The depth
-/// is not limited by the stack.
+/// O(1) amortised for each array and element, without recursion; memory in proportion to what is left of the current
+/// element.
 ///
 /// # Examples
 ///

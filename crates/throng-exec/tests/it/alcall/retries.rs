@@ -1,6 +1,6 @@
 //! alcall's `retry_*`.
 
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use serde_json::json;
 use throng_core::OutcomeKind;
@@ -159,11 +159,11 @@ async fn a_timeout_does_not_wait_for_a_thread() {
     assert_eq!((&was["result"], &was["wall_ms"]), (&json!([0]), &json!(300)));
     let executor = once(1).attempt_timeout(ms(2 * STEP)).build().unwrap();
     let (release, blocked) = mpsc::channel::<()>();
-    let blocked = std::sync::Arc::new(std::sync::Mutex::new(blocked));
+    let blocked = Arc::new(Mutex::new(blocked));
     let (started, has_started) = tokio::sync::oneshot::channel();
-    let started = std::sync::Mutex::new(Some(started));
+    let started = Mutex::new(Some(started));
     let runner = move |_: u64, _: Attempt| {
-        let blocked = std::sync::Arc::clone(&blocked);
+        let blocked = Arc::clone(&blocked);
         let thread = tokio::task::spawn_blocking(move || blocked.lock().unwrap().recv());
         if let Some(started) = started.lock().unwrap().take() {
             let _ = started.send(());
