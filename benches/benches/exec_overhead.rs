@@ -1,5 +1,6 @@
 //! What the executor costs per job, beside bare worker tasks, `JoinSet` with a semaphore, and `buffer_unordered` over
-//! `tokio::spawn`: jobs that return at once and jobs that yield once, at most 64 at a time, on two worker threads.
+//! `tokio::spawn`: jobs that return at once and jobs that yield once, at most 64 at a time, on two worker threads. With an
+//! interpreter that has lionagi, beside its alcall as well.
 
 use std::convert::Infallible;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use throng_benches::{Report, Subject, is_quick, peak_memory};
+use throng_benches::{Report, Subject, is_quick, peak_memory, python};
 use throng_exec::{Attempt, Executor, RetryPolicy};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc};
@@ -36,6 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .worker_threads(2)
         .enable_time()
         .build()?;
+    let peers = python::peers()?;
     let mut report = Report::default();
     let lazy = if is_quick() { 100_000 } else { 10_000_000 };
     report.record("lazy_10m_added_mb", "MB", vec![added_memory(&runtime, lazy)?]);
@@ -67,6 +69,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     report.ratio("full_vs_workers", "noop.full", "noop.workers");
     report.ratio("full_yield_vs_joinset", "yield.full", "yield.joinset");
     report.ratio("full_yield_vs_workers", "yield.full", "yield.workers");
+    for peer in peers {
+        report.record(&format!("python.{}", peer.name), "ns/job", peer.ns_per_job);
+    }
+    report.ratio("full_vs_alcall", "noop.full", "python.alcall");
     report.finish()?;
     Ok(())
 }

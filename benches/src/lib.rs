@@ -1,5 +1,7 @@
 //! What every bench target needs: figures that were measured in turns, and the report that `cargo xtask bench` reads.
 
+pub mod python;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

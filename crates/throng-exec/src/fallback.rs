@@ -1,6 +1,5 @@
 //! Fallback steps: what a job tries after its first way of being done has failed for good.
 
-use std::future::Future;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -145,18 +144,12 @@ where
     type Output = A::Output;
     type Error = A::Error;
 
-    fn run(
-        &self,
-        job: &J,
-        mut cx: Attempt,
-    ) -> impl Future<Output = Result<Self::Output, Self::Error>> + Send {
-        async move {
-            match cx.step.checked_sub(1) {
-                None => self.first.run(job, cx).await,
-                Some(step) => {
-                    cx.step = step;
-                    self.rest.run(job, cx).await
-                }
+    async fn run(&self, job: &J, mut cx: Attempt) -> Result<Self::Output, Self::Error> {
+        match cx.step.checked_sub(1) {
+            None => self.first.run(job, cx).await,
+            Some(step) => {
+                cx.step = step;
+                self.rest.run(job, cx).await
             }
         }
     }

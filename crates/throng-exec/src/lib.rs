@@ -17,6 +17,7 @@ mod input;
 mod job;
 mod key_policy;
 mod limit;
+pub mod list;
 mod machine;
 mod outbox;
 mod preset;

@@ -162,11 +162,13 @@ struct Stage<'a, J, I, P> {
     provider: &'a mut P,
     /// The admitted jobs, by slot.
     cast: Vec<Option<Role<J>>>,
-    /// What happens when: the time, the order of asking, the slot, which of its attempts, and what.
-    cues: BinaryHeap<Reverse<(Tick, u64, u32, u32, Cue)>>,
+    cues: BinaryHeap<Reverse<When>>,
     totals: Totals,
     now: Tick,
 }
+
+/// What happens when: the time, the order of asking, the slot, which of its attempts, and what.
+type When = (Tick, u64, u32, u32, Cue);
 
 struct Role<J> {
     job: J,
