@@ -186,7 +186,11 @@ async fn throttled_attempts_and_permanent_errors_do_not_open_a_breaker() {
     let breaker = CircuitBreaker::new().sample(attempts(4));
     let executor = once(2).circuit_breaker(breaker).build().unwrap();
     let runner = |job: u64, _: Attempt| async move {
-        Err::<(), _>(if job.is_multiple_of(2) { PERMANENT } else { throttled(None) })
+        Err::<(), _>(if job.is_multiple_of(2) {
+            PERMANENT
+        } else {
+            throttled(None)
+        })
     };
     let report = executor.run(0..50, runner).await;
     assert_eq!(report.summary.count(OutcomeKind::Failed), 50);
