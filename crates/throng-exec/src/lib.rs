@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod canonical_json;
 mod core;
 mod engine;
+mod equivalence;
 mod error;
 mod executor;
 mod input;
@@ -18,9 +20,11 @@ mod retry;
 mod run;
 mod runner;
 mod totals;
+mod vote;
 mod worker;
 
 pub use attempt::Attempt;
+pub use equivalence::{Deduplicated, Equivalence, unique_by};
 pub use error::{InvalidConfig, RunError};
 pub use executor::{Executor, ExecutorBuilder, OutputOrder};
 pub use job::{Cost, JobSpec, Key};
@@ -29,3 +33,7 @@ pub use report::{Distribution, Finished, Progress, RunReport, RunSummary, Timing
 pub use retry::{Jitter, RetryPolicy};
 pub use run::{Run, RunHandle};
 pub use runner::Runner;
+pub use vote::{
+    Ballot, Choice, Decision, Failure, NotOpen, Panel, Release, Stop, StopReason, Tally, Tie, Verdict, Vote,
+    VoteBuilder,
+};
