@@ -21,8 +21,8 @@ impl Vote {
     /// are compared as text, by the vote's [`Equivalence`](crate::Equivalence).
     ///
     /// Each agent is one job of a run of `executor`, whose retries, timeouts, rates and deadline apply; `runner` gets
-    /// the [`Ballot`]. An agent that fails, times out or panics has no vote. Answers that came in at the same time are
-    /// all counted before anything is decided. At the end, the agents that still run are dropped at their next await
+    /// the [`Ballot`]. An agent that fails, times out or panics has no vote. All answers that are in are counted before
+    /// anything is decided. At the end, the agents that still run are dropped at their next await
     /// point, and this returns when none of them is left.
     ///
     /// # Cancel safety

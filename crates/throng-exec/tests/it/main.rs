@@ -3,6 +3,7 @@
 
 mod consumer;
 mod control;
+mod equivalence;
 mod events;
 mod input;
 mod lifecycle;
@@ -12,3 +13,5 @@ mod pace;
 mod random;
 mod retry;
 mod support;
+mod vote;
+mod vote_rules;
