@@ -64,6 +64,8 @@ struct Figures {
     saved: f64,
     /// Accuracy of the full vote less that of the early one, in percentage points.
     lost: f64,
+    /// The standard error of `lost`, in percentage points.
+    error: f64,
     /// Accuracy of the full vote, per cent.
     full: f64,
     /// Time to the end, in median latencies.
@@ -78,6 +80,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for (figure, unit, value) in [
             ("saved", "%", figures.saved),
             ("lost", "points", figures.lost),
+            ("error", "points", figures.error),
             ("full", "%", figures.full),
             ("time", "latencies", figures.time),
         ] {
@@ -137,11 +140,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn simulate(cell: &Cell, panels: u64) -> Result<Figures, Box<dyn std::error::Error>> {
+fn simulate(cell: &Cell, panels: u32) -> Result<Figures, Box<dyn std::error::Error>> {
     let vote = cell.vote()?;
-    let (mut asked, mut right, mut right_in_full, mut time) = (0, 0_u64, 0_u64, 0.0);
+    let (mut asked, mut lost, mut won, mut right_in_full, mut time) = (0, 0_u32, 0_u32, 0_u32, 0.0);
     for seed in 0..panels {
-        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut rng = fastrand::Rng::with_seed(seed.into());
         let accuracy = f64::from(cell.accuracy) / 100.0;
         let agents: Vec<(usize, f64)> = (0..cell.agents)
             .map(|_| {
@@ -151,17 +154,23 @@ fn simulate(cell: &Cell, panels: u64) -> Result<Figures, Box<dyn std::error::Err
             })
             .collect();
         let (winner, calls, ended) = early(&vote, &agents)?;
-        right += u64::from(winner == Some(KEYS[0]));
+        let (right, right_if_full) = (winner == Some(KEYS[0]), full(&agents) == 0);
+        lost += u32::from(right_if_full && !right);
+        won += u32::from(right && !right_if_full);
+        right_in_full += u32::from(right_if_full);
         asked += calls;
         time += ended;
-        right_in_full += u64::from(full(&agents) == 0);
     }
-    let share = |n: u64| 100.0 * n as f64 / panels as f64;
+    let panels = f64::from(panels);
+    let share = |n: u32| f64::from(n) / panels;
+    let difference = share(lost) - share(won);
+    let variance = share(lost + won) - difference * difference;
     Ok(Figures {
-        saved: 100.0 - 100.0 * asked as f64 / (panels as f64 * cell.agents as f64),
-        lost: share(right_in_full) - share(right),
-        full: share(right_in_full),
-        time: time / panels as f64,
+        saved: 100.0 - 100.0 * asked as f64 / (panels * cell.agents as f64),
+        lost: 100.0 * difference,
+        error: 100.0 * (variance / panels).sqrt(),
+        full: 100.0 * share(right_in_full),
+        time: time / panels,
     })
 }
 
