@@ -340,6 +340,29 @@ async fn the_figures_of_a_vote_are_true_on_many_threads() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_vote_waits_for_an_agent_that_cannot_be_dropped() {
+    let blocks = Arc::new(AtomicUsize::new(0));
+    let blocking = Arc::clone(&blocks);
+    let ask = move |ballot: Ballot<()>, _: Attempt| {
+        let blocks = Arc::clone(&blocking);
+        async move {
+            if ballot.agent == 4 {
+                blocks.store(1, Ordering::SeqCst);
+                std::thread::sleep(ms(50));
+                blocks.store(2, Ordering::SeqCst);
+            }
+            while blocks.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, Fault>("a")
+        }
+    };
+    let rules = vote(5).release(Release::Rolling).build().unwrap();
+    let verdict = rules.run(&once(10).build().unwrap(), (), ask).await;
+    assert_eq!(blocks.load(Ordering::SeqCst), 2, "{verdict:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn dropping_a_vote_aborts_it() {
     let agents = Agents::new(says(["a"; 5]));

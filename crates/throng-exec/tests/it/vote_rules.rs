@@ -112,6 +112,16 @@ fn confidence_in_a_share_is_asked_for_as_well() {
 }
 
 #[test]
+fn light_votes_are_not_taken_for_whole_ones_against_a_threshold() {
+    let mut weights = vec![1.0; 100];
+    weights[99] = 3.0;
+    let rules = || vote(100).threshold(0.5).weights(weights.clone());
+    // As four whole votes: 2⁻⁵ for the threshold and as much for an answer that nobody gave.
+    assert_eq!(counted(rules(), &["a"; 14]).stop(), None);
+    assert_eq!(counted(rules(), &["a"; 15]).stop(), Some(StopReason::Confident));
+}
+
+#[test]
 fn an_agent_counts_once_and_only_if_there_is_one() {
     let mut tally = Tally::new(&vote(2).build().unwrap());
     tally.answer(1, "a", ()).unwrap();
