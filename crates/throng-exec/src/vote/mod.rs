@@ -2,6 +2,7 @@
 //! rules, the count and the decision to go on are pure; only `run` knows of tasks and clocks.
 
 mod ballot;
+mod builder;
 mod panel;
 mod policy;
 mod run;
@@ -10,8 +11,9 @@ mod tally;
 mod verdict;
 
 pub use ballot::Ballot;
+pub use builder::VoteBuilder;
 pub use panel::Panel;
-pub use policy::{Release, Stop, Tie, Vote, VoteBuilder};
+pub use policy::{Release, Stop, Tie, Vote};
 pub use stop::StopReason;
 pub use tally::{Choice, Decision, NotOpen, Tally};
 pub use verdict::{Failure, Verdict};
