@@ -7,9 +7,11 @@ mod attempt;
 mod batches;
 mod breaker;
 mod budget;
+mod canonical_json;
 mod core;
 mod distinct;
 mod engine;
+mod equivalence;
 mod error;
 mod executor;
 mod fallback;
@@ -41,6 +43,9 @@ pub use batches::Batches;
 pub use breaker::{BreakerState, CircuitBreaker, WhileOpen};
 pub use budget::RetryBudget;
 pub use distinct::{Distinct, Share};
+mod vote;
+
+pub use equivalence::{Deduplicated, Equivalence, unique_by};
 pub use error::{InvalidConfig, RunError};
 pub use executor::{Executor, ExecutorBuilder, OutputOrder};
 pub use fallback::{ErrorClasses, Fallback, Steps};
@@ -57,3 +62,7 @@ pub use run::{KeyProgress, Run, RunHandle};
 pub use runner::Runner;
 pub use shedding::Shedding;
 pub use submit::{NotServed, Submitter};
+pub use vote::{
+    Ballot, Choice, Decision, Failure, NotOpen, Panel, Release, Stop, StopReason, Tally, Tie, Verdict, Vote,
+    VoteBuilder,
+};
