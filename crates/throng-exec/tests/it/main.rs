@@ -9,6 +9,7 @@ mod events;
 mod input;
 mod lifecycle;
 mod limits;
+mod metrics_cache;
 mod outcomes;
 mod pace;
 mod policies;
