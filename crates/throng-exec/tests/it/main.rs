@@ -13,6 +13,8 @@ mod metrics_cache;
 mod outcomes;
 mod pace;
 mod policies;
+mod pool;
+mod pool_random;
 mod random;
 mod rehearse;
 mod retry;
