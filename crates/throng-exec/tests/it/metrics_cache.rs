@@ -1,13 +1,17 @@
 //! The cache of measurements against a naive model, and what happens at its limits.
+//!
+//! `THRONG_CASES` sets how many histories are tried.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::Config;
 use throng_exec::{Attempt, MetricsCache};
 use tokio::time::{Instant, advance};
 
+use crate::random::cases;
 use crate::support::{Fault, ms, n, once};
 
 fn cache(capacity: usize, millis: u64) -> MetricsCache<String, u32> {
@@ -213,6 +217,8 @@ impl Naive {
 }
 
 proptest! {
+    #![proptest_config(Config { cases: cases(), failure_persistence: None, ..Config::default() })]
+
     #[test]
     fn it_behaves_as_a_naive_cache(capacity in 1..6_usize, steps in prop::collection::vec(step(), 0..120)) {
         let runtime = tokio::runtime::Builder::new_current_thread()

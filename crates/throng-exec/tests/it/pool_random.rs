@@ -198,7 +198,7 @@ async fn history(size: usize, steps: Vec<Step>) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: cases(), ..Config::default() })]
+    #![proptest_config(Config { cases: cases(), failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn it_behaves_as_a_naive_pool(size in 1..5_usize, steps in prop::collection::vec(step(), 0..80)) {
