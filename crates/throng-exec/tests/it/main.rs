@@ -12,6 +12,8 @@ mod limits;
 mod metrics_cache;
 mod outcomes;
 mod pace;
+mod permit;
+mod permit_random;
 mod policies;
 mod pool;
 mod pool_random;
