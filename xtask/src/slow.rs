@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::project::{Project, pick, seconds};
 use crate::{bench, ci, flags, fuzz, release};
 
-const PARTS: [&str; 4] = ["tests", "fuzz", "release", "bench"];
+const PARTS: [&str; 5] = ["tests", "loom", "fuzz", "release", "bench"];
 
 /// Runs the parts that the flags pick, up to the first that fails.
 pub(crate) fn run(project: &Project, flags: &flags::Slow) -> Result<()> {
@@ -17,6 +17,7 @@ pub(crate) fn run(project: &Project, flags: &flags::Slow) -> Result<()> {
         let start = Instant::now();
         let result = match part {
             "tests" => tests(project, cases),
+            "loom" => loom(project),
             "fuzz" => fuzz::run(project, flags.seconds.unwrap_or(60)),
             "release" => release::prove(project),
             _ => bench::run(
@@ -43,4 +44,16 @@ fn tests(project: &Project, cases: u64) -> Result<()> {
     project.sh.set_var("THRONG_CASES", cases.to_string());
     project.sh.set_var("THRONG_REQUIRE", "1");
     ci::test(project, &["--release"])
+}
+
+/// Proves the pool of permits with loom. The proofs have a target directory of their own, because their flags would
+/// otherwise have everything else built anew.
+fn loom(project: &Project) -> Result<()> {
+    let test = ["test", "--release", "-p", "throng-exec", "--lib", "loom"];
+    let cargo = project.cargo().args(test);
+    cargo
+        .env("RUSTFLAGS", "--cfg throng_loom")
+        .env("CARGO_TARGET_DIR", project.root.join("target/loom"))
+        .run()?;
+    Ok(())
 }

@@ -272,8 +272,11 @@ struct Sifted<J, T, E, K> {
     read: u64,
     held_back: u64,
     /// Jobs that equal one that has ended already.
-    late: VecDeque<(Copy<J>, Arc<Outcome<T, E>>, JobId)>,
+    late: VecDeque<Late<J, T, E>>,
 }
+
+/// A job that was held back, the outcome that it gets, and whose that is.
+type Late<J, T, E> = (Copy<J>, Arc<Outcome<T, E>>, JobId);
 
 enum Fate<J, T, E> {
     Runs(JobId, Vec<Copy<J>>),

@@ -9,7 +9,7 @@ use throng_core::{Classify, ErrorClass, Outcome};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{Attempt, Executor, Finished, JobSpec, Run, RunHandle, Runner};
+use crate::{Attempt, Executor, Finished, JobSpec, OutputOrder, Run, RunHandle, Runner};
 
 impl Executor {
     /// Starts a run to which jobs are submitted one by one, for instance by the handlers of a server. All limits, retries
@@ -45,25 +45,12 @@ impl Executor {
         // One place: what waits, waits in the window, where its priority counts, or with its submitter.
         let (sender, mut jobs) = mpsc::channel(1);
         let jobs = futures_util::stream::poll_fn(move |cx| jobs.poll_recv(cx));
-        let run = self.start_tickets(jobs, Tickets(runner));
+        let mut executor = self.clone();
+        executor.order = OutputOrder::Completion;
+        let run = executor.start_stream(jobs, Tickets(runner));
         let handle = run.handle();
         tokio::spawn(answer(run));
         Submitter { sender, handle }
-    }
-
-    fn start_tickets<J, R>(
-        &self,
-        jobs: impl futures_core::Stream<Item = JobSpec<Ticket<J, R::Output, R::Error>>> + Send + 'static,
-        runner: Tickets<R>,
-    ) -> Run<Ticket<J, R::Output, R::Error>, R::Output, Unserved<R::Error>>
-    where
-        J: Send + Sync + 'static,
-        R: Runner<J>,
-        R::Error: Classify,
-    {
-        let mut executor = self.clone();
-        executor.order = crate::OutputOrder::Completion;
-        executor.start_stream(jobs, runner)
     }
 }
 

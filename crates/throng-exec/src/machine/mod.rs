@@ -13,6 +13,7 @@ mod slot;
 mod stats;
 
 pub(crate) use dispatcher::{Dispatcher, Start};
+pub(crate) use queue::FairQueue;
 pub(crate) use settings::Settings;
 pub(crate) use slot::{AttemptEnd, Branch, Ended, Ending};
 pub(crate) use stats::Stats;

@@ -271,7 +271,7 @@ async fn check(plan: Plan) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn cases() -> u32 {
+pub(crate) fn cases() -> u32 {
     std::env::var("THRONG_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok())

@@ -1,8 +1,10 @@
 //! What the tests share: executors, errors of each class, and a gauge that counts what runs at the same time.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use throng_core::{Classify, ErrorClass};
@@ -79,4 +81,9 @@ impl Drop for Inside {
     fn drop(&mut self) {
         self.0.0.0.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// Polls a future once, with a waker that does nothing.
+pub(crate) fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
 }
