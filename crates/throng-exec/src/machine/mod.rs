@@ -3,6 +3,7 @@
 //!
 //! A slot belongs to an admitted job from its admission until its outcome is taken; a permit belongs to an attempt.
 
+mod adaptive;
 mod dispatcher;
 mod keys;
 mod pace;
