@@ -8,15 +8,20 @@
 
 #![cfg_attr(not(test), expect(dead_code, reason = "the dispatcher does not use it yet"))]
 
+mod cohort;
 mod first_output;
+mod signal;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
 mod tests;
 
 use crate::limit::{AdaptiveLimit, LimitCause};
+use crate::machine::adaptive::cohort::Cohort;
 use crate::machine::adaptive::first_output::FirstOutput;
 use crate::rate::Tick;
+
+pub(crate) use signal::{Change, Signal, Started};
 
 /// How many round trips pass before more is tried again, at least and at most.
 const PAUSE: (usize, usize) = (5, 16);
@@ -30,43 +35,8 @@ const SEARCH: usize = 8;
 const DOUBT: usize = 64;
 /// A share of refusals above one in this many, over four round trips, takes back a step.
 const LASTING: usize = 50;
-/// How many attempts make a cohort where the limit is small.
-const COHORT: usize = 20;
 /// After so long without half of the limit in use it is halved.
 const REST: Tick = 60_000_000_000;
-
-/// How an attempt ended, as far as the limit is concerned.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Signal {
-    /// It was accepted and succeeded.
-    Success {
-        /// It was the first attempt of its job.
-        first_try: bool,
-        /// From its start to its first output, if it reported one.
-        first_output: Option<Tick>,
-    },
-    /// The other side refused it because of a limit or of overload.
-    Refused,
-    /// Anything else.
-    Ignored,
-}
-
-/// A change of the limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) from: usize,
-    pub(crate) to: usize,
-    pub(crate) cause: LimitCause,
-}
-
-/// What the start of an attempt leads to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Started {
-    /// To be handed back when the attempt ends.
-    pub(crate) epoch: u32,
-    /// The limit was lowered after a rest.
-    pub(crate) change: Option<Change>,
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
@@ -92,15 +62,6 @@ const HOLD: Phase = Phase::Hold {
     accepted: 0,
     refused: 0,
 };
-
-/// What has ended of late, not counting what began before the last decrease.
-#[derive(Clone, Copy, Debug, Default)]
-struct Cohort {
-    accepted: usize,
-    refused: usize,
-    /// How many were refused since one was accepted.
-    in_a_row: usize,
-}
 
 /// The adaptive limit of one key.
 #[derive(Debug)]
@@ -211,21 +172,12 @@ impl Adaptive {
                 if epoch != self.epoch {
                     return None;
                 }
-                self.count_accepted();
+                self.cohort.accepted(self.limit);
                 if first_output.is_some_and(|took| self.first_output.is_slow(took, self.limit)) {
                     return self.slow(now);
                 }
                 if self.full { self.accepted(first_try) } else { None }
             }
-        }
-    }
-
-    fn count_accepted(&mut self) {
-        self.cohort.accepted += 1;
-        self.cohort.in_a_row = 0;
-        if self.cohort.accepted + self.cohort.refused > self.limit.max(COHORT) {
-            self.cohort.accepted /= 2;
-            self.cohort.refused /= 2;
         }
     }
 
@@ -278,8 +230,7 @@ impl Adaptive {
 
     /// An attempt that began after the last decrease was refused.
     fn refused(&mut self, now: Tick) -> Option<Change> {
-        self.cohort.refused += 1;
-        self.cohort.in_a_row += 1;
+        self.cohort.refused();
         if self.limit > self.good {
             if let Phase::Grow { step, refused, .. } = &mut self.phase {
                 *refused += 1;
@@ -292,15 +243,7 @@ impl Adaptive {
             }
             return None;
         }
-        let Cohort {
-            accepted,
-            refused,
-            in_a_row,
-        } = self.cohort;
-        let share = |n: usize| self.policy.tolerated * n as f64;
-        let enough = self.policy.least.get().max(share(self.limit).ceil() as usize);
-        let most = refused as f64 >= share(accepted + refused) || in_a_row >= enough;
-        if refused >= enough && most && now >= self.next_cut {
+        if now >= self.next_cut && self.cohort.is_refused(&self.policy, self.limit) {
             let (Phase::Grow { accepted, .. } | Phase::Hold { accepted, .. }) = self.phase;
             if accepted < self.good && self.before < self.good {
                 self.good = self.before;
