@@ -354,9 +354,7 @@ impl ExecutorBuilder {
         self.hedge.as_ref().map_or(Ok(()), Hedge::validate)?;
         self.breaker.as_ref().map_or(Ok(()), CircuitBreaker::validate)?;
         for policy in self.keys.values().chain(&self.each_key) {
-            if let Some(Limit::Adaptive(adaptive)) = &policy.limit {
-                adaptive.validate()?;
-            }
+            policy.limit.as_ref().map_or(Ok(()), Limit::validate)?;
         }
         let fallbacks = self.fallbacks.iter();
         for (setting, duration) in [

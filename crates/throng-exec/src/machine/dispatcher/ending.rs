@@ -179,21 +179,7 @@ impl Dispatcher {
             };
             let change = adaptive.ended(now, active.epoch, signal, now - active.began, running);
             if let Some(change) = change {
-                let name = self.key_name(key);
-                let (from, to, cause) = (change.from, change.to, change.cause.as_str());
-                tracing::trace!(
-                    key = name.as_deref(),
-                    from,
-                    to,
-                    cause,
-                    "An adaptive limit changed."
-                );
-                self.event(now, || EventKind::LimitChanged {
-                    key: name,
-                    from,
-                    to,
-                    cause,
-                });
+                self.limit_changed(now, key, change);
             }
         }
         self.tell_breaker(now, key, active, end);

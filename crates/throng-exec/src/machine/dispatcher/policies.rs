@@ -8,6 +8,7 @@ use throng_core::{ErrorClass, EventKind};
 
 use super::{Dispatcher, Mode, Timer, nanos};
 use crate::breaker::{BreakerState, WhileOpen};
+use crate::machine::adaptive::Change;
 use crate::machine::slot::{Ending, Phase};
 use crate::rate::Tick;
 
@@ -38,6 +39,24 @@ impl Dispatcher {
             self.breaker_changed(now, key, BreakerState::HalfOpen);
         }
         self.review(key);
+    }
+
+    pub(super) fn limit_changed(&mut self, now: Tick, key: u32, change: Change) {
+        let name = self.key_name(key);
+        let (from, to, cause) = (change.from, change.to, change.cause.as_str());
+        tracing::trace!(
+            key = name.as_deref(),
+            from,
+            to,
+            cause,
+            "An adaptive limit changed."
+        );
+        self.event(now, || EventKind::LimitChanged {
+            key: name,
+            from,
+            to,
+            cause,
+        });
     }
 
     pub(super) fn breaker_changed(&mut self, now: Tick, key: u32, state: BreakerState) {

@@ -138,13 +138,19 @@ impl Dispatcher {
         if let Some(gate) = &mut state.gate {
             gate.take(now, cost);
         }
-        let epoch = match &mut state.cap {
-            Some(Cap::Adaptive(adaptive)) => adaptive.started(now, state.running),
-            _ => 0,
+        let (epoch, change) = match &mut state.cap {
+            Some(Cap::Adaptive(adaptive)) => {
+                let started = adaptive.started(now, state.running);
+                (started.epoch, started.change)
+            }
+            _ => (0, None),
         };
         let breaker_epoch = state.breaker.as_ref().map_or(0, |breaker| breaker.epoch());
         let next = state.pace.take(now);
         self.cool(now, key, next);
+        if let Some(change) = change {
+            self.limit_changed(now, key, change);
+        }
         self.review(key);
         Active {
             attempt,
