@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use throng_benches::{Report, Subject, is_quick, peak_memory, python};
-use throng_exec::{Attempt, Executor, RetryPolicy};
+use throng_benches::{Report, Subject, is_quick, peak_memory, python, resident_memory};
+use throng_exec::{
+    AdaptiveLimit, Attempt, CircuitBreaker, Executor, Fallback, Hedge, KeyPolicy, Rates, RetryBudget,
+    RetryPolicy, Shedding,
+};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -42,10 +45,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let lazy = if is_quick() { 100_000 } else { 10_000_000 };
     report.record("lazy_10m_added_mb", "MB", vec![added_memory(&runtime, lazy)?]);
 
+    let in_flight = if is_quick() { 10_000 } else { 100_000 };
+    let (megabytes, bytes) = memory_in_flight(&runtime, in_flight)?;
+    report.record("in_flight_100k_mb", "MB", vec![megabytes]);
+    report.record("in_flight_bytes_per_job", "bytes", vec![bytes]);
+
     let jobs = if is_quick() { 10_000 } else { 1_000_000 };
     for (group, job) in [("noop", Job::NoOp), ("yield", Job::Yields)] {
         let bare = bare_executor()?;
         let full = full_executor()?;
+        let all = every_policy()?;
         let runtime = &runtime;
         let mut subjects: Vec<Subject<'_>> = vec![
             ("workers", timed(move || runtime.block_on(workers(jobs, job)))),
@@ -57,6 +66,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 "full",
                 timed(move || runtime.block_on(throng(full.clone(), jobs, job))),
             ),
+            (
+                "all",
+                timed(move || runtime.block_on(throng(all.clone(), jobs, job))),
+            ),
             ("joinset", timed(move || runtime.block_on(joinset(jobs, job)))),
             (
                 "buffer_unordered_spawn",
@@ -67,8 +80,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     report.ratio("bare_vs_workers", "noop.bare", "noop.workers");
     report.ratio("full_vs_workers", "noop.full", "noop.workers");
+    report.ratio("all_vs_workers", "noop.all", "noop.workers");
     report.ratio("full_yield_vs_joinset", "yield.full", "yield.joinset");
     report.ratio("full_yield_vs_workers", "yield.full", "yield.workers");
+    report.ratio("all_yield_vs_workers", "yield.all", "yield.workers");
     for peer in peers {
         report.record(&format!("python.{}", peer.name), "ns/job", peer.ns_per_job);
     }
@@ -104,6 +119,37 @@ fn full_executor() -> Result<Executor, throng_exec::InvalidConfig> {
         .retry(RetryPolicy::exponential(NonZeroU32::MIN.saturating_add(2)))
         .attempt_timeout(Duration::from_secs(60))
         .deadline(Duration::from_secs(3600))
+        .build()
+}
+
+/// Every policy that a run can have, none of which comes into play: rates and limits that are never reached, priorities
+/// that age, a retry budget, a breaker, hedges, shedding, a fallback step.
+fn every_policy() -> Result<Executor, throng_exec::InvalidConfig> {
+    let much = NonZeroU32::MAX;
+    let rates = Rates::new()
+        .requests_per_minute(much)
+        .input_tokens_per_minute(much)
+        .output_tokens_per_minute(much)
+        .burst(Duration::from_secs(60));
+    let key = KeyPolicy::new()
+        .rates(rates.clone())
+        .limit(AdaptiveLimit::new().initial(limit()).min(limit()));
+    Executor::builder()
+        .max_concurrent(limit())
+        .retry(RetryPolicy::exponential(NonZeroU32::MIN.saturating_add(2)))
+        .retry_budget(Some(RetryBudget::default()))
+        .attempt_timeout(Duration::from_secs(60))
+        .deadline(Duration::from_secs(3600))
+        .rates(rates)
+        .each_key(key)
+        .circuit_breaker(CircuitBreaker::new())
+        .hedge(Hedge::new().min_delay(Duration::from_secs(30)))
+        .shed(
+            Shedding::new()
+                .max_wait(Duration::from_secs(60))
+                .max_queue(NonZeroUsize::MAX),
+        )
+        .fallback(Fallback::new().key("other"))
         .build()
 }
 
@@ -189,6 +235,39 @@ async fn buffered(jobs: u64, job: Job) {
 /// Runs the consumer in a task of its own, so that it shares the worker threads with the jobs.
 async fn spawned(consumer: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(consumer).await.expect("the consumer does not panic");
+}
+
+/// Returns how many megabytes so many jobs take that run at the same time, and how many bytes each takes beyond its future:
+/// a parked future of 64 bytes.
+fn memory_in_flight(runtime: &Runtime, jobs: usize) -> Result<(f64, f64), Box<dyn std::error::Error>> {
+    const FUTURE: f64 = 64.0;
+    let limit = NonZeroUsize::new(jobs).ok_or("no jobs")?;
+    let executor = Executor::builder()
+        .max_concurrent(limit)
+        .window(limit)
+        .attempt_timeout(Duration::from_secs(3600))
+        .build()?;
+    let runner = |_: u32, _: Attempt| async move {
+        let state = std::hint::black_box([0_u8; FUTURE as usize - 1]);
+        std::future::pending::<()>().await;
+        std::hint::black_box(state);
+        Ok::<_, Infallible>(())
+    };
+    let before = resident_memory().ok_or("this system does not tell the memory of a process")?;
+    let after = runtime.block_on(async {
+        let run = executor.start(0..u32::try_from(jobs).unwrap_or(u32::MAX), runner);
+        let handle = run.handle();
+        while handle.progress().running < jobs as u64 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let after = resident_memory();
+        run.shutdown().await;
+        after
+    });
+    let added = after
+        .ok_or("this system does not tell the memory of a process")?
+        .saturating_sub(before) as f64;
+    Ok((added / 1e6, added / jobs as f64 - FUTURE))
 }
 
 /// Returns by how many megabytes a lazy run of so many jobs raises the peak memory of this process.

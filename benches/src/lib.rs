@@ -132,8 +132,17 @@ pub fn is_quick() -> bool {
 
 /// Returns the peak of this process's resident memory in bytes, where the system tells.
 pub fn peak_memory() -> Option<u64> {
+    memory("VmHWM:")
+}
+
+/// Returns this process's resident memory in bytes, where the system tells.
+pub fn resident_memory() -> Option<u64> {
+    memory("VmRSS:")
+}
+
+fn memory(field: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kilobytes * 1024)
 }

@@ -2,6 +2,7 @@
 //! time is over. A hedge is polled by the same task as the attempt that it runs beside.
 
 use std::future::poll_fn;
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -28,165 +29,199 @@ pub(crate) enum Returned<T, E> {
     Nothing,
 }
 
-/// Polls one attempt to its end. A panic ends it, and so does its deadline; no timer is armed before the attempt has
-/// first had to wait.
-pub(crate) async fn run_attempt<J, R: Runner<J>>(
-    runner: &R,
-    job: &J,
-    cx: Attempt,
-    deadline: Option<Instant>,
-    timer: &mut Timer,
-    span: &Span,
-) -> Returned<R::Output, R::Error>
-where
-    J: Send + Sync + 'static,
-{
-    // The runner itself is called in the first poll, so that a panic in it is caught as well.
-    let mut attempt = pin!(async move { runner.run(job, cx).await });
-    poll_fn(|cx| {
-        let polled = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx))));
-        match polled {
-            Ok(Poll::Ready(Ok(value))) => Poll::Ready(Returned::Value(value)),
-            Ok(Poll::Ready(Err(error))) => Poll::Ready(Returned::Error(error)),
-            Err(payload) => Poll::Ready(Returned::Panic(panic_message(&*payload))),
-            Ok(Poll::Pending) => match deadline {
-                Some(deadline) => timer.poll_elapsed(deadline, cx).map(|()| Returned::Nothing),
-                None => Poll::Pending,
-            },
-        }
-    })
-    .await
+/// How the attempts of a job came to their end.
+pub(crate) struct Came<T, E> {
+    pub(crate) returned: Returned<T, E>,
+    pub(crate) branch: Branch,
+    pub(crate) reported: Reported,
+    /// The error of the one of two attempts that failed while the other went on.
+    pub(crate) early: Option<E>,
+    /// What the attempt that was dropped has reported.
+    pub(crate) loser: Reported,
 }
 
-/// Polls one attempt, and from `at` on a second one beside it, to the first value; or to the last error. Returns what came
-/// of it, the error of the one that failed first, and what both have reported.
-pub(crate) async fn run_hedged<J, R: Runner<J>>(
+/// Polls one attempt to its end. A panic ends it, and so does its deadline; no timer is armed before the attempt has
+/// first had to wait. When it is time for a hedge, a second attempt is polled beside it, to the first value or the last
+/// error.
+pub(crate) async fn run_attempt<J, R: Runner<J>>(
     engine: &Arc<Engine<J, R>>,
     job: &J,
     start: &Start,
     cx: Attempt,
-    at: Instant,
     timer: &mut Timer,
     reports: &mut Arc<Reports>,
-) -> (
-    Returned<R::Output, R::Error>,
-    Option<R::Error>,
-    (Branch, Reported, Reported),
-)
+) -> Came<R::Output, R::Error>
 where
     J: Send + Sync + 'static,
 {
     let deadline = cx.deadline;
-    let run = |cx: Attempt| {
-        let span = tracing::debug_span!("attempt", id = %cx.id, hedge = cx.hedge);
-        (Box::pin(async move { engine.runner.run(job, cx).await }), span)
-    };
-    let mut branches = [Some(run(cx)), None];
-    let mut hedge_reports = Reports::new(engine.core.cancellation.clone());
-    let mut wish = Wish::Later(Box::pin(sleep_until(at)));
+    let span = tracing::debug_span!("attempt", id = %cx.id);
+    // The runner itself is called in the first poll, so that a panic in it is caught as well.
+    let runner = &engine.runner;
+    let mut first = pin!(async move { runner.run(job, cx).await });
+    let mut first_failed = false;
+    let mut hedge: Option<Box<Hedge<'_, R::Output, R::Error>>> = None;
+    let mut wish = start
+        .hedge_at
+        .map_or(Wish::Done, |at| Wish::At(engine.core.instant(at)));
     let mut early = None;
     let (winner, returned) = poll_fn(|cx| {
         loop {
-            for index in 0..2 {
-                let Some((future, span)) = &mut branches[index] else {
-                    continue;
-                };
-                let polled = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))));
-                let error = match polled {
-                    Ok(Poll::Pending) => continue,
-                    Ok(Poll::Ready(Ok(value))) => return Poll::Ready((index, Returned::Value(value))),
-                    Err(payload) => return Poll::Ready((index, Returned::Panic(panic_message(&*payload)))),
-                    Ok(Poll::Ready(Err(error))) => error,
-                };
-                if branches[1 - index].is_none() {
-                    return Poll::Ready((index, Returned::Error(error)));
+            if !first_failed {
+                match poll_caught(first.as_mut(), &span, cx) {
+                    Poll::Pending => {}
+                    Poll::Ready(Returned::Error(error))
+                        if hedge.as_ref().is_some_and(|hedge| hedge.runs()) =>
+                    {
+                        lose(engine, start.slot, Branch::First, &error, reports);
+                        first_failed = true;
+                        early = Some(error);
+                    }
+                    Poll::Ready(returned) => return Poll::Ready((Branch::First, returned)),
                 }
-                let class = classify(engine, &error);
-                let (branch, taken) = if index == 0 {
-                    (Branch::First, Reports::take(reports))
-                } else {
-                    (Branch::Hedge, Reports::take(&mut hedge_reports))
-                };
-                engine
-                    .core
-                    .end_branch(start.slot, branch, AttemptEnd::Failed(class), &taken);
-                branches[index] = None;
-                early = Some(error);
             }
-            if let Some(deadline) = deadline
-                && timer.poll_elapsed(deadline, cx).is_ready()
+            if let Some(hedge) = &mut hedge
+                && let Some(future) = &mut hedge.future
             {
-                return Poll::Ready((0, Returned::Nothing));
+                match poll_caught(future.as_mut(), &hedge.span, cx) {
+                    Poll::Pending => {}
+                    Poll::Ready(Returned::Error(error)) if !first_failed => {
+                        lose(engine, start.slot, Branch::Hedge, &error, &mut hedge.reports);
+                        hedge.future = None;
+                        early = Some(error);
+                    }
+                    Poll::Ready(returned) => return Poll::Ready((Branch::Hedge, returned)),
+                }
             }
-            let Some(number) = wish.poll(engine, start.slot, cx) else {
+            let hedge_at = wish.at();
+            let next = hedge_at.into_iter().chain(deadline).min();
+            if let Some(next) = next
+                && timer.poll_elapsed(next, cx).is_ready()
+            {
+                if hedge_at != Some(next) {
+                    return Poll::Ready((Branch::First, Returned::Nothing));
+                }
+                wish = Wish::of(engine.core.want_hedge(start.slot, cx.waker()));
+                if let Wish::Done = wish {
+                    // The deadline has to be waited for.
+                    continue;
+                }
+            }
+            let Some(number) = wish.granted(|| engine.core.hedge_attempt(start.slot)) else {
                 return Poll::Pending;
             };
-            branches[1] = Some(run(attempt(
-                engine,
-                start,
-                number,
-                Instant::now(),
-                &hedge_reports,
-            )));
+            hedge = Some(Hedge::new(engine, job, start, number));
         }
     })
     .await;
-    let both = branches.iter().all(Option::is_some);
-    drop(branches);
-    let (first, hedge) = (Reports::take(reports), Reports::take(&mut hedge_reports));
+    let alone = first_failed || hedge.as_ref().is_none_or(|hedge| !hedge.runs());
     // Once one of the two is gone, the dispatcher knows the other as the first.
-    let branch = if winner == 1 && both {
-        Branch::Hedge
-    } else {
-        Branch::First
-    };
-    let (mine, other) = if winner == 1 {
-        (hedge, first)
-    } else {
-        (first, hedge)
-    };
-    (returned, early, (branch, mine, other))
+    let branch = if alone { Branch::First } else { winner };
+    let (mut reported, mut loser) = (Reports::take(reports), Reported::default());
+    if let Some(mut hedge) = hedge {
+        loser = Reports::take(&mut hedge.reports);
+        if winner == Branch::Hedge {
+            std::mem::swap(&mut reported, &mut loser);
+        }
+    }
+    Came {
+        returned,
+        branch,
+        reported,
+        early,
+        loser,
+    }
+}
+
+fn poll_caught<F, T, E>(future: Pin<&mut F>, span: &Span, cx: &mut Context<'_>) -> Poll<Returned<T, E>>
+where
+    F: Future<Output = Result<T, E>> + ?Sized,
+{
+    match span.in_scope(|| catch_unwind(AssertUnwindSafe(|| future.poll(cx)))) {
+        Ok(polled) => polled.map(|result| match result {
+            Ok(value) => Returned::Value(value),
+            Err(error) => Returned::Error(error),
+        }),
+        Err(payload) => Poll::Ready(Returned::Panic(panic_message(&*payload))),
+    }
+}
+
+/// Gives back the permit of the one of two attempts that has failed.
+fn lose<J, R>(engine: &Engine<J, R>, slot: u32, branch: Branch, error: &R::Error, reports: &mut Arc<Reports>)
+where
+    J: Send + Sync + 'static,
+    R: Runner<J>,
+{
+    let end = AttemptEnd::Failed(classify(engine, error));
+    engine.core.end_branch(slot, branch, end, &Reports::take(reports));
+}
+
+/// A second attempt of a job beside its first.
+struct Hedge<'a, T, E> {
+    future: Option<Running<'a, T, E>>,
+    span: Span,
+    reports: Arc<Reports>,
+}
+
+type Running<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+
+impl<'a, T, E> Hedge<'a, T, E> {
+    fn new<J, R>(engine: &'a Arc<Engine<J, R>>, job: &'a J, start: &Start, number: NonZeroU32) -> Box<Self>
+    where
+        J: Send + Sync + 'static,
+        R: Runner<J, Output = T, Error = E>,
+    {
+        let reports = Reports::new(engine.core.cancellation.clone());
+        let cx = attempt(engine, start, number, Instant::now(), &reports);
+        let span = tracing::debug_span!("attempt", id = %cx.id, hedge = true);
+        let runner = &engine.runner;
+        Box::new(Self {
+            future: Some(Box::pin(async move { runner.run(job, cx).await })),
+            span,
+            reports,
+        })
+    }
+
+    fn runs(&self) -> bool {
+        self.future.is_some()
+    }
 }
 
 /// The wish for a second attempt.
 enum Wish {
-    Later(Pin<Box<Sleep>>),
+    At(Instant),
     Waits,
+    Begins(NonZeroU32),
     Done,
 }
 
 impl Wish {
-    /// Returns which try the second attempt is, once, when it may begin.
-    fn poll<J, R>(
-        &mut self,
-        engine: &Engine<J, R>,
-        slot: u32,
-        cx: &mut Context<'_>,
-    ) -> Option<std::num::NonZeroU32>
-    where
-        J: Send + Sync + 'static,
-        R: Runner<J>,
-    {
-        match self {
-            Self::Later(sleep) => {
-                if Pin::new(&mut unconstrained(sleep.as_mut())).poll(cx).is_pending() {
-                    return None;
-                }
-                *self = Self::Done;
-                match engine.core.want_hedge(slot, cx.waker()) {
-                    Hedged::Begins(number) => return Some(number),
-                    Hedged::Waits => *self = Self::Waits,
-                    Hedged::Never => {}
-                }
-                None
-            }
-            Self::Waits => {
-                let number = engine.core.hedge_attempt(slot)?;
-                *self = Self::Done;
-                Some(number)
-            }
-            Self::Done => None,
+    fn of(hedged: Hedged) -> Self {
+        match hedged {
+            Hedged::Begins(number) => Self::Begins(number),
+            Hedged::Waits => Self::Waits,
+            Hedged::Never => Self::Done,
         }
+    }
+
+    fn at(&self) -> Option<Instant> {
+        match self {
+            Self::At(at) => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// Returns which try the second attempt is, once, when it may begin.
+    fn granted(&mut self, ask: impl FnOnce() -> Option<NonZeroU32>) -> Option<NonZeroU32> {
+        let granted = match self {
+            Self::Begins(number) => Some(*number),
+            Self::Waits => ask(),
+            Self::At(_) | Self::Done => None,
+        };
+        if granted.is_some() {
+            *self = Self::Done;
+        }
+        granted
     }
 }
 

@@ -13,7 +13,7 @@ use crate::core::{Assignment, Record};
 use crate::engine::Engine;
 use crate::error::panic_message;
 use crate::machine::{AttemptEnd, Branch, Ended, Start};
-use crate::running::{Returned, Timer, run_attempt, run_hedged};
+use crate::running::{Came, Returned, Timer, run_attempt};
 use crate::{RunError, Runner};
 
 /// How many errors a job keeps, that of the last attempt included.
@@ -55,36 +55,10 @@ where
         while let Some(assignment) = &self.current {
             let start = &assignment.start;
             let cx = attempt(&self.engine, start, start.attempt, now, &self.reports);
-            if let Some(at) = start.hedge_at {
-                let at = self.engine.core.instant(at);
-                let job = &assignment.record.input;
-                let hedged = run_hedged(
-                    &self.engine,
-                    job,
-                    start,
-                    cx,
-                    at,
-                    &mut self.timer,
-                    &mut self.reports,
-                );
-                let (returned, early, ended) = Box::pin(hedged).await;
-                now = Instant::now();
-                self.end_attempt(now, returned, early, ended);
-            } else {
-                let deadline = cx.deadline;
-                let span = tracing::debug_span!("attempt", id = %cx.id);
-                let job = &assignment.record.input;
-                let returned =
-                    run_attempt(&self.engine.runner, job, cx, deadline, &mut self.timer, &span).await;
-                now = Instant::now();
-                let reported = Reports::take(&mut self.reports);
-                self.end_attempt(
-                    now,
-                    returned,
-                    None,
-                    (Branch::First, reported, Reported::default()),
-                );
-            }
+            let job = &assignment.record.input;
+            let came = run_attempt(&self.engine, job, start, cx, &mut self.timer, &mut self.reports).await;
+            now = Instant::now();
+            self.end_attempt(now, came);
             tokio::task::coop::consume_budget().await;
         }
     }
@@ -98,27 +72,26 @@ where
         let tick = state.advance(core.tick(now));
         self.current = state.next_assignment(tick);
         let step = core.step(state);
+        let wants_input = step.wants_input;
         core.follow_up(step);
+        if wants_input {
+            // The last job that was ready has begun, and its end may be far.
+            core.driver.notify_one();
+        }
         if self.current.is_some() {
             self.engine.launch();
         }
     }
 
-    fn end_attempt(
-        &mut self,
-        at: Instant,
-        returned: Returned<R::Output, R::Error>,
-        early: Option<R::Error>,
-        (branch, reported, loser): (Branch, Reported, Reported),
-    ) {
+    fn end_attempt(&mut self, at: Instant, came: Came<R::Output, R::Error>) {
         let Some(assignment) = &mut self.current else {
             return;
         };
         let record = &mut assignment.record;
-        if let Some(error) = early {
+        if let Some(error) = came.early {
             keep(record, error);
         }
-        let end = match returned {
+        let end = match came.returned {
             Returned::Value(value) => {
                 record.outcome = Outcome::Succeeded(value);
                 AttemptEnd::Succeeded
@@ -140,10 +113,10 @@ where
         let (job, attempt) = (assignment.start.job.index(), assignment.start.attempt);
         let core = &self.engine.core;
         let ended = Ended {
-            branch,
+            branch: came.branch,
             end,
-            reported,
-            loser,
+            reported: came.reported,
+            loser: came.loser,
         };
         let (step, next) = core.end_attempt(at, assignment, &ended, true);
         self.current = next;

@@ -212,3 +212,16 @@ async fn a_rate_and_a_cool_down_at_the_same_time_count_once() {
         assert_eq!(timing.running, ms(1_000) * job.attempts);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn long_jobs_fill_a_window_that_is_no_larger_than_the_limit() {
+    let executor = once(1_000).window(n(1_000)).build().unwrap();
+    let forever = |_: u64, _: Attempt| async move {
+        std::future::pending::<()>().await;
+        Ok::<_, Fault>(())
+    };
+    let run = executor.start(0..2_000, forever);
+    sleep(ms(10)).await;
+    assert_eq!(run.handle().progress().running, 1_000);
+    run.shutdown().await;
+}
