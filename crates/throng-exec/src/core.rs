@@ -222,9 +222,10 @@ impl<J, T, E> Core<J, T, E> {
         let over = state.dispatcher.is_over();
         let wakeup = state.dispatcher.next_wakeup();
         let sooner = wakeup.is_some_and(|at| state.armed.is_none_or(|armed| at < armed));
+        let wanted = state.dispatcher.wanted() > 0;
         let step = Step {
-            wants_input: state.jobs.is_some() && state.dispatcher.wanted() > 0,
-            wake_driver: over || sooner || (state.stream_rests && state.dispatcher.wanted() > 0),
+            wants_input: state.jobs.is_some() && wanted,
+            wake_driver: over || sooner || (state.stream_rests && wanted),
             consumer: state.outbox.take_consumer(over),
             events: state.dispatcher.has_events(),
             launch: state.dispatcher.has_slack(),

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::core::{Candidate, Core, State};
+use crate::crew::Crew;
 use crate::error::panic_message;
 use crate::input::{End, Input, JobStream, Jobs, Pulled, poll_pull, pull};
 use crate::machine::Dispatcher;
@@ -34,8 +35,7 @@ pub(crate) struct Engine<J, R: Runner<J>> {
     pub(crate) runner: R,
     pub(crate) classify: Classifier<R::Error>,
     runtime: Handle,
-    /// How many workers are spawned ahead of those that have begun to work.
-    max_starting: usize,
+    crew: Crew,
 }
 
 impl<J, R> Engine<J, R>
@@ -63,7 +63,7 @@ where
             core: Arc::clone(&core),
             runner,
             classify,
-            max_starting: runtime.metrics().num_workers() + 1,
+            crew: Crew::new(runtime.metrics().num_workers()),
             runtime: runtime.clone(),
         });
         // It is made here, so that a runtime without a time driver shows in the caller.
@@ -105,8 +105,11 @@ where
             if over {
                 return;
             }
+            let watch_at = self.crew.watch_at();
+            let wake_at = wake_at.map(|tick| self.core.instant(tick));
+            let wake_at = wake_at.into_iter().chain(watch_at).min();
             if let Some(wake_at) = wake_at {
-                sleep.as_mut().reset(self.core.instant(wake_at));
+                sleep.as_mut().reset(wake_at);
             }
             tokio::select! {
                 biased;
@@ -119,6 +122,9 @@ where
                 }
             }
             self.tick();
+            if watch_at.is_some_and(|at| at <= Instant::now()) {
+                self.relieve();
+            }
         }
     }
 
@@ -197,19 +203,46 @@ where
         }
     }
 
-    /// Spawns workers for the attempts that may start, but only a few ahead of those that have begun to work: each
-    /// new worker calls this again. Workers that find enough to do without waiting are thus not joined by others
-    /// that find nothing left, and each thread of the runtime can still get one at once.
+    /// Lets workers come for the attempts that may start; or leaves that to a worker that is polling its first or next
+    /// attempt just now, and will see to it when that one has to wait.
     pub(crate) fn launch(self: &Arc<Self>) {
+        if !self.crew.leave_to_leader(|| self.core.driver.notify_one()) {
+            self.spawn();
+        }
+    }
+
+    /// Notes that a worker's attempt has to wait: others may come.
+    pub(crate) fn parked(self: &Arc<Self>) {
+        if self.crew.parked() {
+            self.spawn();
+        }
+    }
+
+    pub(crate) fn crew(&self) -> &Crew {
+        &self.crew
+    }
+
+    /// Sends for others when attempts hold up the only worker that is awake: they block, or compute.
+    fn relieve(self: &Arc<Self>) {
+        let attempts = self.core.lock().dispatcher.stats().attempts;
+        if self.crew.is_held_up(attempts) {
+            self.spawn();
+        }
+    }
+
+    /// Spawns workers for the attempts that may start, but only a few ahead of those that have begun to work. Workers that
+    /// find enough to do without waiting are thus not joined by others that find nothing left.
+    fn spawn(self: &Arc<Self>) {
         let core = &self.core;
         let mut state = core.lock();
         let now = state.advance(core.tick(Instant::now()));
         let n = state
             .dispatcher
             .startable(now)
-            .min(self.max_starting)
+            .min(self.crew.most_starting())
             .saturating_sub(state.starting);
         state.starting += n;
+        self.crew.join(n);
         let step = core.step(state);
         core.follow_up(step);
         if n > 0 {

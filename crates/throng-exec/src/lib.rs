@@ -9,6 +9,7 @@ mod breaker;
 mod budget;
 mod canonical_json;
 mod core;
+mod crew;
 mod distinct;
 mod engine;
 mod equivalence;

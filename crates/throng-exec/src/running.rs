@@ -42,7 +42,7 @@ pub(crate) struct Came<T, E> {
 
 /// Polls one attempt to its end. A panic ends it, and so does its deadline; no timer is armed before the attempt has
 /// first had to wait. When it is time for a hedge, a second attempt is polled beside it, to the first value or the last
-/// error.
+/// error. `awake` is cleared when the attempt first has to wait.
 pub(crate) async fn run_attempt<J, R: Runner<J>>(
     engine: &Arc<Engine<J, R>>,
     job: &J,
@@ -50,6 +50,7 @@ pub(crate) async fn run_attempt<J, R: Runner<J>>(
     cx: Attempt,
     timer: &mut Timer,
     reports: &mut Arc<Reports>,
+    awake: &mut bool,
 ) -> Came<R::Output, R::Error>
 where
     J: Send + Sync + 'static,
@@ -108,6 +109,9 @@ where
                 }
             }
             let Some(number) = wish.granted(|| engine.core.hedge_attempt(start.slot)) else {
+                if std::mem::take(awake) {
+                    engine.parked();
+                }
                 return Poll::Pending;
             };
             hedge = Some(Hedge::new(engine, job, start, number));

@@ -28,6 +28,8 @@ where
     current: Option<Assignment<J, R::Output, R::Error>>,
     /// It has not asked for an attempt yet.
     starting: bool,
+    /// It counts as awake.
+    awake: bool,
     reports: Arc<Reports>,
     timer: Timer,
 }
@@ -43,6 +45,7 @@ where
             engine,
             current: None,
             starting: true,
+            awake: true,
             reports,
             timer: Timer::default(),
         }
@@ -56,7 +59,12 @@ where
             let start = &assignment.start;
             let cx = attempt(&self.engine, start, start.attempt, now, &self.reports);
             let job = &assignment.record.input;
-            let came = run_attempt(&self.engine, job, start, cx, &mut self.timer, &mut self.reports).await;
+            let (timer, reports) = (&mut self.timer, &mut self.reports);
+            let came = run_attempt(&self.engine, job, start, cx, timer, reports, &mut self.awake).await;
+            if !self.awake {
+                self.awake = true;
+                self.engine.crew().join(1);
+            }
             now = Instant::now();
             self.end_attempt(now, came);
             tokio::task::coop::consume_budget().await;
@@ -72,13 +80,13 @@ where
         let tick = state.advance(core.tick(now));
         self.current = state.next_assignment(tick);
         let step = core.step(state);
-        let wants_input = step.wants_input;
+        let (wants_input, launch) = (step.wants_input, step.launch);
         core.follow_up(step);
         if wants_input {
             // The last job that was ready has begun, and its end may be far.
             core.driver.notify_one();
         }
-        if self.current.is_some() {
+        if self.current.is_some() && launch {
             self.engine.launch();
         }
     }
@@ -143,6 +151,9 @@ where
     fn drop(&mut self) {
         if self.starting {
             self.engine.core.lock().starting -= 1;
+        }
+        if self.awake {
+            self.engine.crew().leave();
         }
         let Some(mut assignment) = self.current.take() else {
             return;

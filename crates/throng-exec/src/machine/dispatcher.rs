@@ -268,15 +268,17 @@ impl Dispatcher {
         if self.is_over() {
             return None;
         }
-        let timer = self.timers.peek().map(|&Reverse((due, _))| due);
-        let open = self.mode == Mode::Open;
-        let deadline = self.deadline.filter(|_| open);
-        let begins = self.begins.filter(|_| open);
-        let shed = self.sheds.front().map(|&(due, ..)| due);
-        [timer, deadline, self.gate_opens, self.abort_at, begins, shed]
-            .into_iter()
-            .flatten()
-            .min()
+        let mut next = Tick::MAX;
+        let mut at = |due: Option<Tick>| next = next.min(due.unwrap_or(Tick::MAX));
+        at(self.timers.peek().map(|&Reverse((due, _))| due));
+        at(self.sheds.front().map(|&(due, ..)| due));
+        at(self.gate_opens);
+        at(self.abort_at);
+        if self.mode == Mode::Open {
+            at(self.deadline);
+            at(self.begins);
+        }
+        Some(next).filter(|&next| next < Tick::MAX)
     }
 
     /// Takes a job that has ended since the last call. Its slot tells of it until the next job is admitted.

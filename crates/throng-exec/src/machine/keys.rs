@@ -102,6 +102,9 @@ impl KeyState {
 
     /// Returns true if no attempt of the key may start now.
     pub(crate) fn must_wait(&self) -> bool {
+        if self.cap.is_none() && self.breaker.is_none() {
+            return self.cooling_since.is_some();
+        }
         self.cooling_since.is_some() || self.running >= self.limit()
     }
 

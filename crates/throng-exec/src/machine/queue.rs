@@ -180,12 +180,15 @@ impl FairQueue {
     /// Returns the level whose turn it is: that whose next slot has the highest priority once its waiting time is
     /// added; of equals, the one that began higher.
     fn best(&self, now: Tick) -> Option<usize> {
+        if let [level] = &self.levels[..] {
+            return (!level.turns.is_empty()).then_some(0);
+        }
         let mut best: Option<(usize, i128)> = None;
         for (index, level) in self.levels.iter().enumerate() {
             let Some(&key) = level.turns.front() else {
                 continue;
             };
-            if self.ageing == 0 || self.levels.len() == 1 {
+            if self.ageing == 0 {
                 return Some(index);
             }
             let since = level.lanes[key as usize]
