@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use throng_core::{AttemptId, Usage};
+use throng_core::{AttemptId, JobId, RunId, Usage};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
@@ -16,7 +16,8 @@ use crate::Key;
 /// Clones mean the same attempt. What a clone reports after the attempt has ended is lost.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    pub(crate) id: AttemptId,
+    pub(crate) job: JobId,
+    pub(crate) number: NonZeroU32,
     pub(crate) started: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) step: u32,
@@ -27,13 +28,17 @@ pub struct Attempt {
 
 impl Attempt {
     /// Returns the attempt's id, which prints as `run:job#attempt`.
-    pub const fn id(&self) -> AttemptId {
-        self.id
+    pub fn id(&self) -> AttemptId {
+        AttemptId {
+            run: self.reports.run,
+            job: self.job,
+            attempt: self.number,
+        }
     }
 
     /// Returns which try of the job this is, from 1.
     pub const fn number(&self) -> NonZeroU32 {
-        self.id.attempt
+        self.number
     }
 
     /// Returns which fallback step this attempt belongs to; 0 is the job's own, 1 the first
@@ -98,6 +103,7 @@ impl Attempt {
             .usage
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_default()
             .replace_with(usage);
         self.reports.touched.store(true, Ordering::Release);
     }
@@ -106,20 +112,22 @@ impl Attempt {
 /// Where an attempt reports. A worker keeps one and lends it to each of its attempts in turn.
 #[derive(Debug)]
 pub(crate) struct Reports {
+    run: RunId,
     cancellation: CancellationToken,
     touched: AtomicBool,
     /// Nanoseconds to the first output plus one; 0 means none.
     first_output: AtomicU64,
-    usage: Mutex<Usage>,
+    usage: Mutex<Option<Box<Usage>>>,
 }
 
 impl Reports {
-    pub(crate) fn new(cancellation: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(run: RunId, cancellation: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
+            run,
             cancellation,
             touched: AtomicBool::new(false),
             first_output: AtomicU64::new(0),
-            usage: Mutex::new(Usage::default()),
+            usage: Mutex::new(None),
         })
     }
 
@@ -132,18 +140,41 @@ impl Reports {
             return Reported::default();
         }
         let first = this.first_output.load(Ordering::Relaxed);
-        let reported = Reported {
-            first_output: first.checked_sub(1).map(Duration::from_nanos),
-            usage: *this.usage.lock().unwrap_or_else(PoisonError::into_inner),
-        };
-        *this = Self::new(this.cancellation.clone());
-        reported
+        let first_output = first.checked_sub(1).map(Duration::from_nanos);
+        let usage = this.usage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        *this = Self::new(this.run, this.cancellation.clone());
+        Reported::new(first_output, usage.map(|usage| *usage))
     }
 }
 
-/// What an attempt reported by its end.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Reported {
-    pub(crate) first_output: Option<Duration>,
-    pub(crate) usage: Usage,
+/// What attempts have reported. Most report nothing, and then it is a pointer to nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reported(Option<Box<(Option<Duration>, Usage)>>);
+
+impl Reported {
+    pub(crate) fn new(first_output: Option<Duration>, usage: Option<Usage>) -> Self {
+        let usage = usage.unwrap_or_default();
+        let nothing = first_output.is_none() && usage.is_empty();
+        Self((!nothing).then(|| Box::new((first_output, usage))))
+    }
+
+    pub(crate) fn first_output(&self) -> Option<Duration> {
+        self.0.as_ref().and_then(|reported| reported.0)
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        self.0.as_ref().map_or(Usage::NONE, |reported| reported.1)
+    }
+
+    /// Adds what a later attempt has reported.
+    pub(crate) fn add(&mut self, later: Self) {
+        let Some(later) = later.0 else { return };
+        match &mut self.0 {
+            None => self.0 = Some(later),
+            Some(mine) => {
+                mine.0 = later.0.or(mine.0);
+                mine.1.add(&later.1);
+            }
+        }
+    }
 }

@@ -10,8 +10,9 @@
 /// the error that it has. A hedge costs as much as a retry after a transient error, and is left out where it cannot be
 /// paid.
 ///
-/// A retry after a throttled attempt takes what is left, at most its cost, and is never refused for want of it: the other
-/// side asked for another try later, and the deadline and [`patience`](crate::RetryPolicy::patience) bound it.
+/// A retry after a throttled attempt takes at most its cost out of the upper half of the bucket, and is never refused for
+/// want of it: the other side asked for another try later, and the deadline and
+/// [`patience`](crate::RetryPolicy::patience) bound it. The lower half is left to the retries after other errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct RetryBudget {
@@ -84,9 +85,12 @@ impl Budget {
         Some(self.policy.transient)
     }
 
-    /// Pays for a retry after a throttled attempt as much as there is. Returns what it cost.
+    /// Pays for a retry after a throttled attempt as much as there is above half of the capacity. Returns what it cost.
     pub(crate) fn pay_throttled(&mut self) -> u32 {
-        let cost = self.policy.throttled.min(self.tokens);
+        let cost = self
+            .policy
+            .throttled
+            .min(self.tokens.saturating_sub(self.policy.capacity / 2));
         self.tokens -= cost;
         cost
     }
@@ -109,10 +113,7 @@ mod tests {
         let mut budget = Budget::new(RetryBudget::default());
         assert_eq!(std::iter::from_fn(|| budget.pay()).count(), 35);
         assert_eq!(budget.tokens(), 10);
-        assert_eq!(
-            budget.pay_throttled() + budget.pay_throttled() + budget.pay_throttled(),
-            10
-        );
+        assert_eq!(budget.pay_throttled(), 0, "the lower half is for other errors");
         (0..14).for_each(|_| budget.succeeded(None));
         assert_eq!(budget.pay(), Some(14));
     }
@@ -140,7 +141,8 @@ mod tests {
                     }
                     1 => {
                         let cost = budget.pay_throttled();
-                        prop_assert_eq!(i64::from(cost), model.min(i64::from(costs.1)));
+                        let spare = (model - i64::from(capacity / 2)).max(0);
+                        prop_assert_eq!(i64::from(cost), spare.min(i64::from(costs.1)));
                         model -= i64::from(cost);
                         paid.push(cost);
                     }

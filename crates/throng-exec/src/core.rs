@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use throng_core::{Event, EventSink, JobId, Outcome, RunId};
+use throng_core::{Event, EventSink, Outcome, RunId};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -19,12 +19,12 @@ use crate::attempt::Reported;
 use crate::budget::Budget;
 use crate::error::panic_message;
 use crate::input::Jobs;
-use crate::job::Terms;
 use crate::machine::{AttemptEnd, Branch, Dispatcher, Ended, Ending, Start};
 use crate::outbox::Outbox;
 use crate::rate::Tick;
+use crate::record::{Job, Left, Record};
 use crate::totals::Totals;
-use crate::{Finished, JobSpec, KeyProgress, Progress, RunError, RunSummary};
+use crate::{JobSpec, KeyProgress, Progress, RunError, RunSummary};
 
 /// What the tasks of a run share.
 pub(crate) struct Core<J, T, E> {
@@ -54,20 +54,26 @@ pub(crate) struct State<J, T, E> {
     /// Who waits for the permit of a second attempt, by slot.
     hedging: HashMap<u32, Waker>,
     /// The jobs that no attempt is running, by slot.
-    waiting: Vec<Option<Record<J, T, E>>>,
+    waiting: Vec<Option<Job<J, E>>>,
+    /// Places for jobs that have ended, which the consumer has emptied.
+    pub(crate) spares: Vec<Record<J, T, E>>,
     /// Workers that were spawned and have not asked for an attempt yet.
     pub(crate) starting: usize,
     now: Tick,
     flushing: bool,
 }
 
-/// A job on its way from admission to its consumer. It is moved by pointer, so that little happens under the lock.
-pub(crate) type Record<J, T, E> = Box<Finished<J, T, E>>;
-
 /// An attempt that a worker has to run.
-pub(crate) struct Assignment<J, T, E> {
+pub(crate) struct Assignment<J, E> {
     pub(crate) start: Start,
-    pub(crate) record: Record<J, T, E>,
+    pub(crate) job: Job<J, E>,
+}
+
+/// What a worker goes on with.
+pub(crate) struct Next<J, T, E> {
+    pub(crate) assignment: Option<Assignment<J, E>>,
+    /// A place for the job when it has ended.
+    pub(crate) spare: Option<Record<J, T, E>>,
 }
 
 /// What becomes of the wish for a second attempt.
@@ -76,26 +82,6 @@ pub(crate) enum Hedged {
     Begins(NonZeroU32),
     Waits,
     Never,
-}
-
-/// A job that is to be admitted.
-pub(crate) struct Candidate<J, T, E> {
-    record: Record<J, T, E>,
-    terms: Terms,
-}
-
-impl<J, T, E> From<JobSpec<J>> for Candidate<J, T, E> {
-    fn from(job: JobSpec<J>) -> Self {
-        Self {
-            record: Box::new(Finished::new(
-                JobId::new(0),
-                job.input,
-                job.key,
-                Outcome::Cancelled,
-            )),
-            terms: job.terms,
-        }
-    }
 }
 
 impl<J, T, E> Core<J, T, E> {
@@ -123,6 +109,7 @@ impl<J, T, E> Core<J, T, E> {
                 stream_rests: false,
                 hedging: HashMap::new(),
                 waiting: Vec::new(),
+                spares: Vec::new(),
                 starting: 0,
                 now: 0,
                 flushing: false,
@@ -147,32 +134,32 @@ impl<J, T, E> Core<J, T, E> {
         self.began + Duration::from_nanos(tick).min(far)
     }
 
-    /// Ends an attempt, whose value, error or panic is in the record by now, and in the same breath takes the next
-    /// one for the worker.
+    /// Ends an attempt, whose value, error or panic is in what is left by now, and in the same breath takes the next one
+    /// for the worker.
     pub(crate) fn end_attempt(
         &self,
         at: Instant,
-        assignment: Assignment<J, T, E>,
-        ended: &Ended,
+        index: u32,
+        left: Left<J, T, E>,
+        ended: Ended,
         take_next: bool,
-    ) -> (Step, Option<Assignment<J, T, E>>) {
-        let Assignment { start, record } = assignment;
+    ) -> (Step, Next<J, T, E>) {
         let mut state = self.lock();
         let now = state.advance(self.tick(at));
-        let ending = state.dispatcher.attempt_ended(now, start.slot, ended);
+        let ending = state.dispatcher.attempt_ended(now, index, ended);
         let unused = if state.hedging.is_empty() {
             None
         } else {
-            state.hedging.remove(&start.slot)
+            state.hedging.remove(&index)
         };
-        match ending {
-            Some(ending) => state.deliver(start.slot, ending, record),
-            None => state.waiting[start.slot as usize] = Some(record),
+        match (ending, left) {
+            (Some(ending), left) => state.deliver(index, ending, left),
+            (None, Left::Open(job)) => state.waiting[index as usize] = Some(job),
+            (None, Left::Ended(_)) => debug_assert!(false, "a value or a panic ends its job"),
         }
-        let next = if take_next {
-            state.next_assignment(now)
-        } else {
-            None
+        let next = Next {
+            assignment: take_next.then(|| state.next_assignment(now)).flatten(),
+            spare: state.spares.pop(),
         };
         state.deliver_all();
         let mut step = self.step(state);
@@ -182,7 +169,7 @@ impl<J, T, E> Core<J, T, E> {
     }
 
     /// Ends one of the two running attempts of a job without a value.
-    pub(crate) fn end_branch(&self, slot: u32, branch: Branch, end: AttemptEnd, reported: &Reported) {
+    pub(crate) fn end_branch(&self, slot: u32, branch: Branch, end: AttemptEnd, reported: Reported) {
         let mut state = self.lock();
         let now = state.advance(self.tick(Instant::now()));
         state.dispatcher.branch_ended(now, slot, branch, end, reported);
@@ -228,7 +215,8 @@ impl<J, T, E> Core<J, T, E> {
             wake_driver: over || sooner || (state.stream_rests && wanted),
             consumer: state.outbox.take_consumer(over),
             events: state.dispatcher.has_events(),
-            launch: state.dispatcher.has_slack(),
+            // A worker that is on its way looks for more by itself.
+            launch: state.dispatcher.has_slack() && state.starting == 0,
             hedges: state.take_hedges(),
             retry: false,
         };
@@ -296,7 +284,11 @@ impl<J, T, E> Core<J, T, E> {
         let taken = self.lock_totals();
         let state = self.lock();
         let mut totals = taken.clone();
-        state.outbox.iter().for_each(|record| totals.record(record));
+        state
+            .outbox
+            .iter()
+            .filter_map(Record::get)
+            .for_each(|finished| totals.record(finished));
         RunSummary::new(state.dispatcher.stats(), &totals, self.wall(&state))
     }
 
@@ -391,54 +383,62 @@ impl<J, T, E> State<J, T, E> {
         self.dispatcher.is_over() && told
     }
 
-    pub(crate) fn admit(&mut self, now: Tick, job: Candidate<J, T, E>) {
-        let Candidate { record, terms } = job;
-        let slot = self.dispatcher.admit(now, record.key.as_ref(), &terms) as usize;
+    pub(crate) fn admit(&mut self, now: Tick, job: JobSpec<J>) {
+        let slot = self.dispatcher.admit(now, job.key.as_ref(), &job.terms) as usize;
         if slot >= self.waiting.len() {
             self.waiting.resize_with(slot + 1, || None);
         }
-        self.waiting[slot] = Some(record);
+        self.waiting[slot] = Some(Job::new(job.input, job.key));
         self.deliver_all();
     }
 
     /// Takes the wakers of those whose second attempt has got its permit.
     fn take_hedges(&mut self) -> Vec<Waker> {
-        let granted = self.dispatcher.take_granted().into_iter();
+        let granted = self.dispatcher.take_granted();
+        if granted.is_empty() {
+            return Vec::new();
+        }
+        let granted = granted.into_iter();
         granted.filter_map(|slot| self.hedging.remove(&slot)).collect()
     }
 
-    pub(crate) fn next_assignment(&mut self, now: Tick) -> Option<Assignment<J, T, E>> {
+    pub(crate) fn next_assignment(&mut self, now: Tick) -> Option<Assignment<J, E>> {
         let start = self.dispatcher.next_start(now)?;
-        let record = self.waiting[start.slot as usize].take()?;
-        Some(Assignment { start, record })
+        let job = self.waiting[start.slot as usize].take()?;
+        Some(Assignment { start, job })
     }
 
     /// Moves every job that the dispatcher has closed by itself to the outbox.
     pub(crate) fn deliver_all(&mut self) {
         while let Some((index, ending)) = self.dispatcher.pop_closed() {
             match self.waiting[index as usize].take() {
-                Some(record) => self.deliver(index, ending, record),
+                Some(job) => self.deliver(index, ending, Left::Open(job)),
                 None => debug_assert!(false, "no attempt of a closed job is running"),
             }
         }
     }
 
-    fn deliver(&mut self, index: u32, ending: Ending, mut record: Record<J, T, E>) {
-        let slot = self.dispatcher.slot(index);
-        record.id = slot.job;
-        record.step = slot.step;
-        record.attempts = slot.attempts;
-        record.usage = slot.usage;
-        record.timing = slot.timing();
-        match ending {
-            Ending::Succeeded | Ending::Panicked => {}
-            Ending::Failed => {
-                record.outcome = record.errors.pop().map_or(Outcome::Cancelled, Outcome::Failed);
+    fn deliver(&mut self, index: u32, ending: Ending, left: Left<J, T, E>) {
+        let mut record = match left {
+            Left::Ended(record) => record,
+            Left::Open(mut job) => {
+                let outcome = match ending {
+                    Ending::Failed => job.errors.pop().map_or(Outcome::Cancelled, Outcome::Failed),
+                    Ending::TimedOut(kind) => Outcome::TimedOut(kind),
+                    Ending::Skipped => Outcome::Skipped,
+                    Ending::Shed => Outcome::Shed,
+                    Ending::Succeeded | Ending::Panicked | Ending::Cancelled => Outcome::Cancelled,
+                };
+                job.end(outcome, None)
             }
-            Ending::TimedOut(kind) => record.outcome = Outcome::TimedOut(kind),
-            Ending::Cancelled => record.outcome = Outcome::Cancelled,
-            Ending::Skipped => record.outcome = Outcome::Skipped,
-            Ending::Shed => record.outcome = Outcome::Shed,
+        };
+        let slot = self.dispatcher.slot(index);
+        if let Some(finished) = record.get_mut() {
+            finished.id = slot.job;
+            finished.step = slot.step;
+            finished.attempts = slot.attempts;
+            finished.usage = slot.reported.usage();
+            finished.timing = slot.timing();
         }
         self.outbox.push(record);
     }

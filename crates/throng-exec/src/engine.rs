@@ -11,7 +11,7 @@ use throng_core::{ErrorClass, RunId};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::core::{Candidate, Core, State};
+use crate::core::{Core, State};
 use crate::crew::Crew;
 use crate::error::panic_message;
 use crate::input::{End, Input, JobStream, Jobs, Pulled, poll_pull, pull};
@@ -179,12 +179,11 @@ where
 
     fn end_pull(&self, pulled: Pulled<J>, finish: impl FnOnce(&mut State<J, R::Output, R::Error>)) {
         let core = &self.core;
-        let jobs: Vec<_> = pulled.jobs.into_iter().map(Candidate::from).collect();
         let mut state = core.lock();
         let now = state.advance(core.tick(Instant::now()));
         // A run that has ended while its stream was polled takes nothing more.
         if !state.dispatcher.is_over() {
-            jobs.into_iter().for_each(|job| state.admit(now, job));
+            pulled.jobs.into_iter().for_each(|job| state.admit(now, job));
         }
         finish(&mut state);
         let error = match pulled.end {
@@ -249,7 +248,8 @@ where
             let mut workers = core.lock_workers();
             while workers.try_join_next().is_some() {}
             for _ in 0..n {
-                workers.spawn_on(Worker::new(Arc::clone(self)).work(), &self.runtime);
+                let mut worker = Worker::new(Arc::clone(self));
+                workers.spawn_on(async move { worker.work().await }, &self.runtime);
             }
         }
     }

@@ -29,6 +29,7 @@ mod permit;
 mod pool;
 mod preset;
 mod rate;
+mod record;
 mod rehearse;
 mod report;
 mod retry;

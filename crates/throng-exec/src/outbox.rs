@@ -6,7 +6,7 @@ use std::task::Waker;
 use throng_core::JobId;
 
 use crate::OutputOrder;
-use crate::core::Record;
+use crate::record::Record;
 
 /// The outcomes of a run. Bounded by the window: each holds a place of it until it is taken.
 #[derive(Debug)]
@@ -70,7 +70,8 @@ impl<J, T, E> Outbox<J, T, E> {
     }
 
     fn push_early(&mut self, finished: Record<J, T, E>) {
-        let ahead = usize::try_from(finished.id.index() - self.next.index())
+        let id = finished.get().map_or(self.next, |finished| finished.id);
+        let ahead = usize::try_from(id.index() - self.next.index())
             .expect("a job ends at most one window ahead of the next");
         if ahead >= self.early.len() {
             self.early.resize_with(ahead + 1, || None);

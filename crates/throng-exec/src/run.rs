@@ -14,9 +14,13 @@ use throng_core::RunId;
 use tokio::task::JoinHandle;
 use tokio::task::coop::poll_proceed;
 
-use crate::core::{Core, Record};
+use crate::core::Core;
 use crate::machine::Dispatcher;
+use crate::record::Record;
 use crate::{Batches, BreakerState, Finished, Key, Progress, RunError, RunSummary};
+
+/// How many emptied places are kept for jobs that will end.
+const SPARES: usize = 128;
 
 /// A run in progress: a stream of [`Finished`] jobs.
 ///
@@ -34,6 +38,8 @@ pub struct Run<J, T, E> {
     buffer: VecDeque<Record<J, T, E>>,
     /// Outcomes that were returned and still hold their places in the window.
     returned: usize,
+    /// The places in memory of some of them.
+    spent: Vec<Record<J, T, E>>,
     /// How many places are given back at a time.
     batch: usize,
     /// The last poll found nothing.
@@ -54,6 +60,7 @@ where
             driver,
             buffer: VecDeque::new(),
             returned: 0,
+            spent: Vec::new(),
             batch: (window / 8).clamp(1, 64),
             waited: false,
             logged: false,
@@ -86,9 +93,17 @@ where
         if self.buffer.is_empty() {
             self.exchange(None);
         }
-        let finished = self.buffer.pop_front()?;
+        self.take_buffered()
+    }
+
+    fn take_buffered(&mut self) -> Option<Finished<J, T, E>> {
+        let mut record = self.buffer.pop_front()?;
+        let finished = record.take();
         self.returned += 1;
-        Some(*finished)
+        if self.spent.len() < self.batch {
+            self.spent.push(record);
+        }
+        finished
     }
 
     /// Gives the outcomes in batches of `size`, the last of which may be smaller. No job waits for a batch to be full or
@@ -145,13 +160,12 @@ where
                 return Poll::Ready(None);
             }
         }
-        let Some(finished) = self.buffer.pop_front() else {
+        let Some(finished) = self.take_buffered() else {
             self.waited = true;
             return Poll::Pending;
         };
         coop.made_progress();
-        self.returned += 1;
-        Poll::Ready(Some(*finished))
+        Poll::Ready(Some(finished))
     }
 
     /// Gives places back and takes outcomes; if there are none, notes who waits. Returns true if there will be no more.
@@ -162,6 +176,9 @@ where
         let mut totals = self.core.lock_totals();
         let mut state = self.core.lock();
         state.dispatcher.taken(std::mem::take(&mut self.returned));
+        if state.spares.len() < SPARES {
+            state.spares.append(&mut self.spent);
+        }
         if had == 0 {
             state.outbox.swap(&mut self.buffer);
         }
@@ -171,7 +188,10 @@ where
         let wanted = state.dispatcher.wanted() > 0;
         drop(state);
         for record in self.buffer.iter().skip(had) {
-            totals.record(record);
+            record
+                .get()
+                .into_iter()
+                .for_each(|finished| totals.record(finished));
         }
         drop(totals);
         drop(unused);

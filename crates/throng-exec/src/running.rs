@@ -1,6 +1,7 @@
 //! Polling attempts. An attempt's future is polled in place by its worker; its panics are caught, and it is dropped when its
 //! time is over. A hedge is polled by the same task as the attempt that it runs beside.
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::Span;
 
 use crate::Runner;
-use crate::attempt::{Attempt, Reported, Reports};
+use crate::attempt::{Reported, Reports};
 use crate::core::Hedged;
 use crate::engine::Engine;
 use crate::error::panic_message;
@@ -40,26 +41,54 @@ pub(crate) struct Came<T, E> {
     pub(crate) loser: Reported,
 }
 
+impl<T, E> Came<T, E> {
+    /// The runner panicked before it returned a future.
+    fn panicked(payload: &(dyn Any + Send), reports: &mut Arc<Reports>) -> Self {
+        Self {
+            returned: Returned::Panic(panic_message(payload)),
+            branch: Branch::First,
+            reported: Reports::take(reports),
+            early: None,
+            loser: Reported::default(),
+        }
+    }
+}
+
+/// What a worker lends to its attempts.
+pub(crate) struct Shift<'a> {
+    pub(crate) timer: &'a mut Timer,
+    pub(crate) reports: &'a mut Arc<Reports>,
+    /// Cleared when the attempt first has to wait.
+    pub(crate) awake: &'a mut bool,
+}
+
 /// Polls one attempt to its end. A panic ends it, and so does its deadline; no timer is armed before the attempt has
 /// first had to wait. When it is time for a hedge, a second attempt is polled beside it, to the first value or the last
-/// error. `awake` is cleared when the attempt first has to wait.
+/// error.
 pub(crate) async fn run_attempt<J, R: Runner<J>>(
     engine: &Arc<Engine<J, R>>,
     job: &J,
     start: &Start,
-    cx: Attempt,
-    timer: &mut Timer,
-    reports: &mut Arc<Reports>,
-    awake: &mut bool,
+    now: Instant,
+    Shift {
+        timer,
+        reports,
+        awake,
+    }: Shift<'_>,
 ) -> Came<R::Output, R::Error>
 where
     J: Send + Sync + 'static,
 {
-    let deadline = cx.deadline;
-    let span = tracing::debug_span!("attempt", id = %cx.id);
-    // The runner itself is called in the first poll, so that a panic in it is caught as well.
-    let runner = &engine.runner;
-    let mut first = pin!(async move { runner.run(job, cx).await });
+    let (deadline, span, begun) = {
+        let cx = attempt(engine, start, start.attempt, now, reports);
+        let (deadline, span) = (cx.deadline, tracing::debug_span!("attempt", id = %cx.id()));
+        let begun = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| engine.runner.run(job, cx))));
+        (deadline, span, begun)
+    };
+    let mut first = match begun {
+        Ok(future) => pin!(future),
+        Err(payload) => return Came::panicked(&*payload, reports),
+    };
     let mut first_failed = false;
     let mut hedge: Option<Box<Hedge<'_, R::Output, R::Error>>> = None;
     let mut wish = start
@@ -157,7 +186,7 @@ where
     R: Runner<J>,
 {
     let end = AttemptEnd::Failed(classify(engine, error));
-    engine.core.end_branch(slot, branch, end, &Reports::take(reports));
+    engine.core.end_branch(slot, branch, end, Reports::take(reports));
 }
 
 /// A second attempt of a job beside its first.
@@ -175,9 +204,9 @@ impl<'a, T, E> Hedge<'a, T, E> {
         J: Send + Sync + 'static,
         R: Runner<J, Output = T, Error = E>,
     {
-        let reports = Reports::new(engine.core.cancellation.clone());
+        let reports = Reports::new(engine.core.run, engine.core.cancellation.clone());
         let cx = attempt(engine, start, number, Instant::now(), &reports);
-        let span = tracing::debug_span!("attempt", id = %cx.id, hedge = true);
+        let span = tracing::debug_span!("attempt", id = %cx.id(), hedge = true);
         let runner = &engine.runner;
         Box::new(Self {
             future: Some(Box::pin(async move { runner.run(job, cx).await })),

@@ -5,15 +5,16 @@ use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use throng_core::{AttemptId, ErrorClass, Outcome};
+use throng_core::{ErrorClass, Outcome};
 use tokio::time::Instant;
 
 use crate::attempt::{Attempt, Reported, Reports};
-use crate::core::{Assignment, Record};
+use crate::core::Assignment;
 use crate::engine::Engine;
 use crate::error::panic_message;
 use crate::machine::{AttemptEnd, Branch, Ended, Start};
-use crate::running::{Came, Returned, Timer, run_attempt};
+use crate::record::{Left, Record};
+use crate::running::{Came, Returned, Shift, Timer, run_attempt};
 use crate::{RunError, Runner};
 
 /// How many errors a job keeps, that of the last attempt included.
@@ -25,7 +26,9 @@ where
     J: Send + Sync + 'static,
 {
     engine: Arc<Engine<J, R>>,
-    current: Option<Assignment<J, R::Output, R::Error>>,
+    current: Option<Assignment<J, R::Error>>,
+    /// A place for a job that has ended.
+    spare: Option<Record<J, R::Output, R::Error>>,
     /// It has not asked for an attempt yet.
     starting: bool,
     /// It counts as awake.
@@ -40,10 +43,11 @@ where
     R: Runner<J>,
 {
     pub(crate) fn new(engine: Arc<Engine<J, R>>) -> Self {
-        let reports = Reports::new(engine.core.cancellation.clone());
+        let reports = Reports::new(engine.core.run, engine.core.cancellation.clone());
         Self {
             engine,
             current: None,
+            spare: None,
             starting: true,
             awake: true,
             reports,
@@ -52,15 +56,17 @@ where
     }
 
     /// Runs attempts until none may start.
-    pub(crate) async fn work(mut self) {
+    pub(crate) async fn work(&mut self) {
         let mut now = Instant::now();
         self.take_first(now);
         while let Some(assignment) = &self.current {
-            let start = &assignment.start;
-            let cx = attempt(&self.engine, start, start.attempt, now, &self.reports);
-            let job = &assignment.record.input;
-            let (timer, reports) = (&mut self.timer, &mut self.reports);
-            let came = run_attempt(&self.engine, job, start, cx, timer, reports, &mut self.awake).await;
+            let (start, job) = (&assignment.start, &assignment.job.input);
+            let shift = Shift {
+                timer: &mut self.timer,
+                reports: &mut self.reports,
+                awake: &mut self.awake,
+            };
+            let came = run_attempt(&self.engine, job, start, now, shift).await;
             if !self.awake {
                 self.awake = true;
                 self.engine.crew().join(1);
@@ -91,34 +97,35 @@ where
         }
     }
 
-    fn end_attempt(&mut self, at: Instant, came: Came<R::Output, R::Error>) {
-        let Some(assignment) = &mut self.current else {
-            return;
-        };
-        let record = &mut assignment.record;
-        if let Some(error) = came.early {
-            keep(record, error);
+    fn end_attempt(&mut self, at: Instant, mut came: Came<R::Output, R::Error>) {
+        // Classifying and dropping errors is the user's code; should it panic, the job is still in its place.
+        let mut class = None;
+        if let Some(assignment) = &mut self.current {
+            if let Some(error) = came.early {
+                keep(&mut assignment.job.errors, error);
+            }
+            if let Returned::Error(error) = came.returned {
+                class = Some(classify(&self.engine, &error));
+                keep(&mut assignment.job.errors, error);
+                came.returned = Returned::Nothing;
+            }
         }
-        let end = match came.returned {
-            Returned::Value(value) => {
-                record.outcome = Outcome::Succeeded(value);
-                AttemptEnd::Succeeded
-            }
-            Returned::Error(error) => {
-                let class = classify(&self.engine, &error);
-                keep(record, error);
-                AttemptEnd::Failed(class)
-            }
-            Returned::Panic(message) => {
-                record.outcome = Outcome::Panicked(message);
-                AttemptEnd::Panicked
-            }
-            Returned::Nothing => AttemptEnd::TimedOut,
-        };
-        let Some(assignment) = self.current.take() else {
+        let Some(Assignment { start, job: inner }) = self.current.take() else {
             return;
         };
-        let (job, attempt) = (assignment.start.job.index(), assignment.start.attempt);
+        let (left, end) = match (came.returned, class) {
+            (Returned::Value(value), _) => (
+                Left::Ended(inner.end(Outcome::Succeeded(value), self.spare.take())),
+                AttemptEnd::Succeeded,
+            ),
+            (Returned::Panic(message), _) => (
+                Left::Ended(inner.end(Outcome::Panicked(message), self.spare.take())),
+                AttemptEnd::Panicked,
+            ),
+            (_, Some(class)) => (Left::Open(inner), AttemptEnd::Failed(class)),
+            (_, None) => (Left::Open(inner), AttemptEnd::TimedOut),
+        };
+        let (job, attempt) = (start.job.index(), start.attempt);
         let core = &self.engine.core;
         let ended = Ended {
             branch: came.branch,
@@ -126,8 +133,9 @@ where
             reported: came.reported,
             loser: came.loser,
         };
-        let (step, next) = core.end_attempt(at, assignment, &ended, true);
-        self.current = next;
+        let (step, next) = core.end_attempt(at, start.slot, left, ended, true);
+        self.current = next.assignment;
+        self.spare = self.spare.take().or(next.spare);
         if let AttemptEnd::Failed(_) | AttemptEnd::TimedOut | AttemptEnd::Panicked = end {
             let (end, retry) = (end.as_str(), step.retry);
             tracing::debug!(run = %core.run, job, attempt, end, retry, "An attempt failed.");
@@ -155,25 +163,26 @@ where
         if self.awake {
             self.engine.crew().leave();
         }
-        let Some(mut assignment) = self.current.take() else {
+        let Some(Assignment { start, job }) = self.current.take() else {
             return;
         };
-        let end = if std::thread::panicking() {
+        let (left, end) = if std::thread::panicking() {
             let message = "the attempt panicked while it was dropped".to_owned();
-            assignment.record.outcome = Outcome::Panicked(message);
-            AttemptEnd::Panicked
+            (
+                Left::Ended(job.end(Outcome::Panicked(message), None)),
+                AttemptEnd::Panicked,
+            )
         } else {
-            AttemptEnd::Dropped
+            (Left::Open(job), AttemptEnd::Dropped)
         };
-        let reported = Reports::take(&mut self.reports);
-        let core = &self.engine.core;
         let ended = Ended {
             branch: Branch::First,
             end,
-            reported,
+            reported: Reports::take(&mut self.reports),
             loser: Reported::default(),
         };
-        let (step, _) = core.end_attempt(Instant::now(), assignment, &ended, false);
+        let core = &self.engine.core;
+        let (step, _) = core.end_attempt(Instant::now(), start.slot, left, ended, false);
         core.follow_up(step);
         core.driver.notify_one();
     }
@@ -191,15 +200,11 @@ where
     J: Send + Sync + 'static,
     R: Runner<J>,
 {
-    let core = &engine.core;
     Attempt {
-        id: AttemptId {
-            run: core.run,
-            job: start.job,
-            attempt: number,
-        },
+        job: start.job,
+        number,
         started: now,
-        deadline: start.ends_by.map(|tick| core.instant(tick)),
+        deadline: start.ends_by.map(|tick| engine.core.instant(tick)),
         step: start.step,
         hedge: number != start.attempt,
         key: start.key.clone(),
@@ -208,12 +213,11 @@ where
 }
 
 /// Keeps an error of the job, and forgets the oldest if there are many.
-fn keep<J, T, E>(record: &mut Record<J, T, E>, error: E) {
-    if record.errors.len() >= KEPT_ERRORS {
-        // Dropping it is the user's code; should it panic, the job is still in its place.
-        drop(record.errors.remove(0));
+fn keep<E>(errors: &mut Vec<E>, error: E) {
+    if errors.len() >= KEPT_ERRORS {
+        drop(errors.remove(0));
     }
-    record.errors.push(error);
+    errors.push(error);
 }
 
 pub(crate) fn classify<J, R>(engine: &Engine<J, R>, error: &R::Error) -> ErrorClass

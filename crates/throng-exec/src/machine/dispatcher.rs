@@ -18,6 +18,7 @@ use std::time::Duration;
 use throng_core::{EventKind, JobId};
 
 use crate::Key;
+use crate::attempt::Reported;
 use crate::job::Terms;
 use crate::machine::keys::Keys;
 use crate::machine::queue::FairQueue;
@@ -182,7 +183,7 @@ impl Dispatcher {
             cost: terms.cost,
             timeout: terms.timeout.map(nanos).or(self.timeout),
             priority: terms.priority,
-            weight: usize::try_from(terms.weight.get()).unwrap_or(usize::MAX),
+            weight: terms.weight.get(),
             phase: Phase::Free,
             hedge: Hedging::Off,
             since: now,
@@ -190,11 +191,10 @@ impl Dispatcher {
             attempts: 0,
             counted: 0,
             refusals: 0,
-            pushed_back: Duration::ZERO,
+            pushed_back: 0,
             paid: None,
             last: Ending::Cancelled,
-            usage: throng_core::Usage::default(),
-            first_output: None,
+            reported: Reported::default(),
             queued: 0,
             throttled: 0,
             backoff: 0,

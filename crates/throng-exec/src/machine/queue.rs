@@ -55,11 +55,15 @@ impl FairQueue {
 
     /// Returns true if there is a slot of a key that is not blocked. O(levels).
     pub(crate) fn has_turns(&self) -> bool {
-        self.levels.iter().any(|level| !level.turns.is_empty())
+        self.len > 0 && self.levels.iter().any(|level| !level.turns.is_empty())
     }
 
     /// Returns the key and slot that [`FairQueue::pop`] would return.
+    #[inline]
     pub(crate) fn peek(&self, now: Tick) -> Option<(u32, u32)> {
+        if self.len == 0 {
+            return None;
+        }
         let level = &self.levels[self.best(now)?];
         let key = *level.turns.front()?;
         let entry = level.lanes[key as usize].slots.front()?;
@@ -77,7 +81,11 @@ impl FairQueue {
         self.len += 1;
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self, now: Tick) -> Option<(u32, u32)> {
+        if self.len == 0 {
+            return None;
+        }
         let index = self.best(now)?;
         let level = &mut self.levels[index];
         let key = *level.turns.front()?;
@@ -179,10 +187,15 @@ impl FairQueue {
 
     /// Returns the level whose turn it is: that whose next slot has the highest priority once its waiting time is
     /// added; of equals, the one that began higher.
+    #[inline]
     fn best(&self, now: Tick) -> Option<usize> {
         if let [level] = &self.levels[..] {
             return (!level.turns.is_empty()).then_some(0);
         }
+        self.best_of_many(now)
+    }
+
+    fn best_of_many(&self, now: Tick) -> Option<usize> {
         let mut best: Option<(usize, i128)> = None;
         for (index, level) in self.levels.iter().enumerate() {
             let Some(&key) = level.turns.front() else {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use throng_core::{ErrorClass, JobId, TimeoutKind, Usage};
+use throng_core::{ErrorClass, JobId, TimeoutKind};
 
 use crate::attempt::Reported;
 use crate::rate::Tick;
@@ -18,7 +18,7 @@ pub(crate) struct Slot {
     pub(crate) cost: Cost,
     pub(crate) timeout: Option<Tick>,
     pub(crate) priority: Priority,
-    pub(crate) weight: usize,
+    pub(crate) weight: u32,
     pub(crate) phase: Phase,
     pub(crate) hedge: Hedging,
     /// When the present phase began.
@@ -31,13 +31,12 @@ pub(crate) struct Slot {
     /// Attempts of this step that were refused without a word on when to come back.
     pub(crate) refusals: u32,
     /// How long the job has been throttled by the other side in this step, for the policy's patience.
-    pub(crate) pushed_back: Duration,
+    pub(crate) pushed_back: Tick,
     /// What the last retry or hedge cost the budget.
     pub(crate) paid: Option<u32>,
     /// How the last attempt ended, for a job that is closed while it waits for the next.
     pub(crate) last: Ending,
-    pub(crate) usage: Usage,
-    pub(crate) first_output: Option<Duration>,
+    pub(crate) reported: Reported,
     pub(crate) queued: Tick,
     pub(crate) throttled: Tick,
     pub(crate) backoff: Tick,
@@ -69,10 +68,10 @@ pub(crate) enum Hedging {
 /// An attempt that runs, as far as its permit and the policies of its key need to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Active {
-    pub(crate) attempt: u32,
     pub(crate) began: Tick,
+    pub(crate) attempt: u32,
     /// How much of the limit it holds.
-    pub(crate) weight: usize,
+    pub(crate) weight: u32,
     /// The epochs of the key's adaptive limit and of its breaker when it began.
     pub(crate) epoch: u32,
     pub(crate) breaker_epoch: u32,
@@ -86,7 +85,7 @@ pub(crate) enum Branch {
 }
 
 /// How the running attempts of a job ended: one by itself, and the other, if there is one, with it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) branch: Branch,
     pub(crate) end: AttemptEnd,
@@ -102,7 +101,7 @@ impl Slot {
             throttled: Duration::from_nanos(self.throttled),
             backoff: Duration::from_nanos(self.backoff),
             running: Duration::from_nanos(self.running),
-            first_output: self.first_output,
+            first_output: self.reported.first_output(),
         }
     }
 }

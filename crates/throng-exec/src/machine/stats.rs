@@ -30,8 +30,9 @@ pub(crate) struct Stats {
 impl Stats {
     pub(crate) fn record(&mut self, slot: &Slot, ending: Ending) {
         self.ended[kind(ending) as usize] += 1;
-        if !slot.usage.is_empty() {
-            self.usage.add(&slot.usage);
+        let usage = slot.reported.usage();
+        if !usage.is_empty() {
+            self.usage.add(&usage);
         }
     }
 }

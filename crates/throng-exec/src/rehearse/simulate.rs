@@ -229,7 +229,7 @@ where
                     reported: Reported::default(),
                     loser: Reported::default(),
                 };
-                if let Some(ending) = self.dispatcher.attempt_ended(self.now, slot, &ended) {
+                if let Some(ending) = self.dispatcher.attempt_ended(self.now, slot, ended) {
                     self.close(slot, ending);
                 }
             }
@@ -373,15 +373,13 @@ where
             Ok(()) => AttemptEnd::Succeeded,
             Err(class) => AttemptEnd::Failed(class),
         };
-        let reported = Reported {
-            first_output: answer.first_output.filter(|first| *first <= took),
-            usage: answer.usage,
-        };
+        let first_output = answer.first_output.filter(|first| *first <= took);
+        let reported = Reported::new(first_output, Some(answer.usage));
         let other = 1 - index;
         let branch = if index == 1 { Branch::Hedge } else { Branch::First };
         if role.live[other].is_some() && matches!(end, AttemptEnd::Failed(_)) {
             self.dispatcher
-                .branch_ended(self.now, slot, branch, end, &reported);
+                .branch_ended(self.now, slot, branch, end, reported);
             role.live[0] = role.live[other].take().or(role.live[0].take());
             self.collect();
             return;
@@ -395,7 +393,7 @@ where
             reported,
             loser: Reported::default(),
         };
-        if let Some(ending) = self.dispatcher.attempt_ended(self.now, slot, &ended) {
+        if let Some(ending) = self.dispatcher.attempt_ended(self.now, slot, ended) {
             self.close(slot, ending);
         }
         self.collect();
@@ -424,7 +422,7 @@ where
         let finished: Finished<(), (), ()> = Finished::new(state.job, (), role.key, outcome).having(
             state.step,
             state.attempts,
-            state.usage,
+            state.reported.usage(),
             timing,
         );
         self.totals.record(&finished);

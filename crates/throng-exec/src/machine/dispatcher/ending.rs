@@ -23,18 +23,14 @@ const LEAST: Duration = Duration::from_millis(1);
 impl Dispatcher {
     /// Ends the running attempts of a job, of which `branch` has ended and another, if there is one, is dropped. Returns
     /// how the job has ended, if it has.
-    pub(crate) fn attempt_ended(
-        &mut self,
-        now: Tick,
-        index: u32,
-        &Ended {
+    pub(crate) fn attempt_ended(&mut self, now: Tick, index: u32, ended: Ended) -> Option<Ending> {
+        self.catch_up(now);
+        let Ended {
             branch,
             end,
-            ref reported,
-            loser: ref of_loser,
-        }: &Ended,
-    ) -> Option<Ending> {
-        self.catch_up(now);
+            reported,
+            loser: of_loser,
+        } = ended;
         let (deadline_binds, first) = self.running_phase(index);
         let hedge = self.end_hedge(index);
         let (ended, loser) = match (branch, hedge) {
@@ -102,7 +98,7 @@ impl Dispatcher {
         index: u32,
         branch: Branch,
         end: AttemptEnd,
-        reported: &Reported,
+        reported: Reported,
     ) {
         let (deadline_binds, first) = self.running_phase(index);
         let Some(hedge) = self.end_hedge(index) else {
@@ -139,20 +135,18 @@ impl Dispatcher {
     }
 
     /// Takes back the permit of an attempt and tells the policies of its key how it ended.
-    fn release(&mut self, now: Tick, index: u32, active: Active, end: AttemptEnd, reported: &Reported) {
+    fn release(&mut self, now: Tick, index: u32, active: Active, end: AttemptEnd, reported: Reported) {
         self.running -= 1;
-        self.in_use -= active.weight;
+        self.in_use -= active.weight as usize;
         let slot = &mut self.slots[index as usize];
-        slot.first_output = reported.first_output.or(slot.first_output);
-        if !reported.usage.is_empty() {
-            slot.usage.add(&reported.usage);
-        }
         let refused = matches!(end, AttemptEnd::Failed(class) if class.is_pushback());
         let unreported = if refused { Cost::default() } else { slot.cost };
+        let (first_output, usage) = (reported.first_output(), reported.usage());
         let used = Cost {
-            input_tokens: tokens(reported.usage.input_tokens, unreported.input_tokens),
-            output_tokens: tokens(reported.usage.output_tokens, unreported.output_tokens),
+            input_tokens: tokens(usage.input_tokens, unreported.input_tokens),
+            output_tokens: tokens(usage.output_tokens, unreported.output_tokens),
         };
+        slot.reported.add(reported);
         let (key, estimate) = (slot.key, slot.cost);
         let first_try = active.attempt == 1;
         if used != estimate {
@@ -172,7 +166,7 @@ impl Dispatcher {
             let signal = match end {
                 AttemptEnd::Succeeded => Signal::Success {
                     first_try,
-                    first_output: reported.first_output.map(nanos),
+                    first_output: first_output.map(nanos),
                 },
                 _ if refused => Signal::Refused,
                 _ => Signal::Ignored,
@@ -285,8 +279,10 @@ impl Dispatcher {
             });
         }
         let slot = &mut self.slots[index as usize];
-        slot.pushed_back = slot.pushed_back.saturating_add(Duration::from_nanos(ran));
-        let mut left = policy.patience.checked_sub(slot.pushed_back)?;
+        slot.pushed_back = slot.pushed_back.saturating_add(ran);
+        let mut left = policy
+            .patience
+            .checked_sub(Duration::from_nanos(slot.pushed_back))?;
         if let Some(deadline) = self.deadline {
             left = left.min(Duration::from_nanos(
                 deadline.saturating_sub(now).saturating_sub(1),
@@ -309,7 +305,7 @@ impl Dispatcher {
         };
         let jitter = spread.min(left.checked_sub(floor)?).mul_f64(self.rng.f64());
         let delay = floor.saturating_add(jitter);
-        slot.pushed_back = slot.pushed_back.saturating_add(delay);
+        slot.pushed_back = slot.pushed_back.saturating_add(nanos(delay));
         (policy.max_attempts.get() > 1).then_some(delay)
     }
 

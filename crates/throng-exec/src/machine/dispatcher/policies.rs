@@ -2,8 +2,6 @@
 //! rests of keys.
 
 use std::cmp::Reverse;
-use std::time::Duration;
-
 use throng_core::{ErrorClass, EventKind};
 
 use super::{Dispatcher, Mode, Timer, nanos};
@@ -108,12 +106,12 @@ impl Dispatcher {
         slot.step += 1;
         slot.counted = 0;
         slot.refusals = 0;
-        slot.pushed_back = Duration::ZERO;
+        slot.pushed_back = 0;
         slot.paid = None;
         slot.timeout = step.timeout.map(nanos).or(slot.timeout);
         slot.cost = step.cost.unwrap_or(slot.cost);
         if let Some(weight) = step.weight {
-            slot.weight = usize::try_from(weight.get()).unwrap_or(usize::MAX);
+            slot.weight = weight.get();
         }
         let (job, number, from) = (slot.job, slot.step, slot.key);
         if let Some(key) = &step.key {

@@ -93,8 +93,8 @@ impl Dispatcher {
     }
 
     /// Returns true if an attempt of that weight fits beside those that run.
-    pub(super) fn has_room(&self, weight: usize) -> bool {
-        weight.min(self.limit) <= self.limit.saturating_sub(self.in_use)
+    pub(super) fn has_room(&self, weight: u32) -> bool {
+        (weight as usize).min(self.limit) <= self.limit.saturating_sub(self.in_use)
     }
 
     fn start(&mut self, now: Tick, key: u32, index: u32) -> Start {
@@ -128,9 +128,9 @@ impl Dispatcher {
         let slot = &mut self.slots[index as usize];
         slot.attempts += 1;
         let (key, cost, attempt) = (slot.key, slot.cost, slot.attempts);
-        let weight = slot.weight.min(self.limit);
+        let weight = slot.weight.min(u32::try_from(self.limit).unwrap_or(u32::MAX));
         self.running += 1;
-        self.in_use += weight;
+        self.in_use += weight as usize;
         self.stats.attempts += 1;
         self.gate.take(now, cost);
         let state = self.keys.get_mut(key);
