@@ -107,7 +107,17 @@ fn each_key_has_a_row_in_the_summary() {
         .collect();
     home.write("in.jsonl", records(&all));
     let sim = home.sim(&[]);
-    let (ended, summary) = run(&home, &sim, &["--key-field", "tenant", "--adaptive", "--hedge"]);
+    let (ended, summary) = run(
+        &home,
+        &sim,
+        &[
+            "--key-field",
+            "tenant",
+            "--adaptive",
+            "--hedge",
+            "--circuit-breaker",
+        ],
+    );
     ended
         .code(0)
         .says("keys          7: 8 of 8 succeeded, 8 attempts");
@@ -301,6 +311,18 @@ fn a_retry_budget_bounds_the_retries() {
         ),
         (&json!(20), &json!(5), &json!(20))
     );
+}
+
+#[test]
+fn a_call_that_hangs_is_hedged() {
+    let home = Home::new();
+    home.questions("in.jsonl", 200);
+    let sim = home.sim(&["--fail", "0.05", "--faults", "slow=1", "--seed", "2"]);
+    let (ended, summary) = run(&home, &sim, &["--hedge=0.9"]);
+    ended.code(0).says("hedge");
+    let n = |field: &str| summary[field].as_u64().unwrap();
+    assert!(n("hedges") > 0 && n("hedges_won") <= n("hedges"), "{summary}");
+    assert_eq!(n("attempts"), 200 + n("retries") + n("hedges"), "{summary}");
 }
 
 #[test]
