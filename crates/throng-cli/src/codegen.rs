@@ -200,20 +200,25 @@ fn page(text: &mut String, command: &Command, parents: &[&str]) {
         }
         let _ = writeln!(text, "```");
     }
-    let mut heading = String::new();
     let visible = |arg: &&Arg| !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "version");
     let own = |arg: &&Arg| parents.is_empty() || !arg.is_global_set();
+    let mut groups: Vec<(&str, Vec<&Arg>)> = Vec::new();
     for arg in command.get_arguments().filter(visible).filter(own) {
-        let group = arg.get_help_heading().unwrap_or(if arg.is_positional() {
+        let heading = arg.get_help_heading().unwrap_or(if arg.is_positional() {
             "Arguments"
         } else {
             "Options"
         });
-        if group != heading {
-            let _ = writeln!(text, "\n### {group} of `{}`\n", path.join(" "));
-            group.clone_into(&mut heading);
+        match groups.iter_mut().find(|(group, _)| *group == heading) {
+            Some((_, args)) => args.push(arg),
+            None => groups.push((heading, vec![arg])),
         }
-        let _ = writeln!(text, "- `{}`: {}", signature(arg), meaning(arg));
+    }
+    for (heading, args) in groups {
+        let _ = writeln!(text, "\n### {heading} of `{}`\n", path.join(" "));
+        for arg in args {
+            let _ = writeln!(text, "- `{}`: {}", signature(arg), meaning(arg));
+        }
     }
     for sub in command
         .get_subcommands()
@@ -237,6 +242,7 @@ fn signature(arg: &Arg) -> String {
         .filter(|_| takes_value);
     match (names.is_empty(), value) {
         (true, value) => format!("<{}>", value.unwrap_or_else(|| arg.get_id().to_string())),
+        (false, Some(value)) if arg.is_require_equals_set() => format!("{}[=<{value}>]", names.join(", ")),
         (false, Some(value)) => format!("{} <{value}>", names.join(", ")),
         (false, None) => names.join(", "),
     }
@@ -303,7 +309,7 @@ mod tests {
         for status in ExitStatus::ALL {
             assert!(codes.contains(&format!("\n## {}\n", status.code())));
         }
-        for command in ["run", "bench", "sim", "config show", "completions"] {
+        for command in ["run", "vote", "bench", "sim", "config show", "completions"] {
             assert!(cli.contains(&format!("## `throng {command}`")), "{command}");
         }
         assert!(!cli.contains("`throng codegen`"));

@@ -19,6 +19,7 @@ mod sim;
 mod suggest;
 mod template;
 mod ui;
+mod vote;
 
 fn main() -> std::process::ExitCode {
     app::main()

@@ -11,7 +11,8 @@ use crate::ui::Ui;
 /// Counts interruptions and steers the run that is going on.
 pub(crate) struct Signals {
     count: AtomicU32,
-    run: Mutex<Option<RunHandle>>,
+    /// The run, and what its jobs are called.
+    run: Mutex<Option<(RunHandle, &'static str)>>,
     ui: Arc<Ui>,
 }
 
@@ -37,14 +38,15 @@ impl Signals {
         signals
     }
 
-    /// Sets the run that interruptions steer. A run that begins after an interruption ends at once.
-    pub(crate) fn steer(&self, run: RunHandle) {
+    /// Sets the run that interruptions steer, and what its jobs are called. A run that begins after an interruption ends at
+    /// once.
+    pub(crate) fn steer(&self, run: RunHandle, jobs: &'static str) {
         match self.count.load(Ordering::SeqCst) {
             0 => {}
             1 => run.drain(),
             _ => run.abort(),
         }
-        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some((run, jobs));
     }
 
     /// Returns true if there was an interruption.
@@ -54,7 +56,7 @@ impl Signals {
 
     fn interrupted(&self) {
         let run = self.run.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(run) = run else {
+        let Some((run, jobs)) = run else {
             // Nothing runs yet, so nothing is lost.
             std::process::exit(i32::from(ExitStatus::Interrupted.code()));
         };
@@ -63,12 +65,13 @@ impl Signals {
                 run.drain();
                 let running = run.progress().running;
                 self.ui.note(&format!(
-                    "interrupted: {running} running calls go on to their end; interrupt again to stop them"
+                    "interrupted: {running} running {jobs} go on to their end; interrupt again to stop them"
                 ));
             }
             1 => {
                 run.abort();
-                self.ui.note("interrupted again: the running calls are stopped");
+                self.ui
+                    .note(&format!("interrupted again: the running {jobs} are stopped"));
             }
             _ => std::process::exit(i32::from(ExitStatus::Interrupted.code())),
         }

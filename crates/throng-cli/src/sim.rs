@@ -65,6 +65,7 @@ fn config(context: &Context, args: &SimArgs) -> Result<SimConfig, CliError> {
         .first_token(first_token)
         .tokens_per_second((rate != 0.0).then_some(rate))
         .output_tokens(args.output_tokens.clone())
+        .variants(args.variants)
         .rpm(args.rpm)
         .rpm_burst(args.burst)
         .tpm(args.tpm)

@@ -1,6 +1,6 @@
 //! The builder of a configuration: the settings with their defaults.
 
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +35,7 @@ impl Default for SimConfigBuilder {
             },
             tokens_per_second: Some(400.0),
             output_tokens: DEFAULT_OUTPUT_TOKENS,
+            variants: NonZeroU32::MIN,
             rates: Vec::new(),
             max_parallel: None,
             fail: 0.0,
@@ -100,6 +101,16 @@ impl SimConfigBuilder {
     #[must_use]
     pub fn output_tokens(mut self, range: RangeInclusive<u32>) -> Self {
         self.config.output_tokens = range;
+        self
+    }
+
+    /// Sets how many different answers a prompt has. Default 1.
+    ///
+    /// A request with the `seed` s gets number s mod `n`, from 0, and one without a seed gets number 0. For requests of
+    /// one choice, number i is what [`SimConfig::expected_choice`] says of choice i.
+    #[must_use]
+    pub fn variants(mut self, n: NonZeroU32) -> Self {
+        self.config.variants = n;
         self
     }
 

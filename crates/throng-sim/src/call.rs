@@ -38,6 +38,7 @@ pub(crate) struct Call {
     pub(crate) max_tokens: Option<u64>,
     pub(crate) stop: Vec<String>,
     pub(crate) n: u32,
+    pub(crate) seed: Option<i64>,
     pub(crate) form: Form,
     pub(crate) tag: Option<String>,
 }
@@ -258,6 +259,7 @@ mod tests {
             max_tokens: None,
             stop: Vec::new(),
             n: 1,
+            seed: None,
             form: Form::Text,
             tag: None,
         }

@@ -8,7 +8,17 @@ use crate::text::{answer, count_tokens};
 
 /// Writes the answer to a call. Its id is set later, when the number of the attempt is known.
 pub(crate) fn compose(config: &SimConfig, call: &Call, prompt: u64) -> Reply {
-    let choice = |index: u32| match &call.form {
+    let variant = config.variant(call.seed);
+    let choice = |index: u32| {
+        let index = variant.saturating_mul(call.n).saturating_add(index);
+        usual(config, call, prompt, index)
+    };
+    reply(call, (0..call.n).map(choice).collect())
+}
+
+/// Writes one choice of the usual answer.
+fn usual(config: &SimConfig, call: &Call, prompt: u64, index: u32) -> Choice {
+    match &call.form {
         Form::Text => Choice::text(answer(config.seed, prompt, index, &config.output_tokens), call),
         Form::JsonObject => {
             let text = answer(config.seed, prompt, index, &config.output_tokens);
@@ -19,8 +29,7 @@ pub(crate) fn compose(config: &SimConfig, call: &Call, prompt: u64) -> Reply {
             let arguments = arguments(config.seed, prompt, index, parameters).to_string();
             Choice::tools(vec![ToolCall::new(name, arguments)], call)
         }
-    };
-    reply(call, (0..call.n).map(choice).collect())
+    }
 }
 
 /// Puts choices that were written elsewhere in place of the usual answer.

@@ -1,7 +1,7 @@
 //! The configuration of a server. It is checked once, when it is built.
 
 use std::fmt;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +24,7 @@ pub struct SimConfig {
     pub(crate) first_token: Latency,
     pub(crate) tokens_per_second: Option<f64>,
     pub(crate) output_tokens: RangeInclusive<u32>,
+    pub(crate) variants: NonZeroU32,
     pub(crate) rates: Vec<Rate>,
     pub(crate) max_parallel: Option<(NonZeroUsize, ParallelStatus)>,
     pub(crate) fail: f64,
@@ -66,6 +67,12 @@ impl SimConfig {
     /// Returns the text of one choice of the answer, from 0, for requests that ask for several.
     pub fn expected_choice(&self, prompt: &str, choice: u32) -> String {
         answer(self.seed, prompt_hash(prompt), choice, &self.output_tokens)
+    }
+
+    /// Returns which of the variants answers a request with this seed, from 0.
+    pub(crate) fn variant(&self, seed: Option<i64>) -> u32 {
+        let n = i64::from(self.variants.get());
+        u32::try_from(seed.unwrap_or(0).rem_euclid(n)).unwrap_or(0)
     }
 }
 

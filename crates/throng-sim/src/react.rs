@@ -459,6 +459,7 @@ mod tests {
             max_tokens: None,
             stop: Vec::new(),
             n,
+            seed: None,
             form: Form::Text,
             tag: None,
         }

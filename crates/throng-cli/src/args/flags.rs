@@ -19,6 +19,8 @@ pub(crate) const GLOBAL: u8 = 0;
 pub(crate) const PROVIDER: u8 = 1;
 /// Flags of `run`.
 pub(crate) const RUN: u8 = 2;
+/// Flags of the commands that send prompts of the user.
+pub(crate) const CALL: u8 = 3;
 
 impl<const SCOPE: u8> Flags<SCOPE> {
     /// Returns the settings that were given as flags.
@@ -31,6 +33,7 @@ impl<const SCOPE: u8> Flags<SCOPE> {
             Scope::Global => SCOPE == GLOBAL,
             Scope::Provider => SCOPE == PROVIDER,
             Scope::Run => SCOPE == RUN,
+            Scope::Call => SCOPE == CALL,
         })
     }
 }
@@ -67,7 +70,9 @@ impl<const SCOPE: u8> FromArgMatches for Flags<SCOPE> {
 
 fn arg(setting: &'static Setting) -> Arg {
     let default = match (setting.default, setting.kind) {
-        (Some(default), kind) if kind != Kind::Switch => format!(" [default: {default}]"),
+        (Some(default), kind) if !matches!(kind, Kind::Switch | Kind::Toggle) => {
+            format!(" [default: {default}]")
+        }
         _ => String::new(),
     };
     let mut long = format!("{}{default}", setting.help);
@@ -88,7 +93,17 @@ fn arg(setting: &'static Setting) -> Arg {
                 .long(setting.name())
                 .value_name(kind.placeholder())
                 .value_parser(parser(kind))
-                .allow_negative_numbers(matches!(kind, Kind::Count(..) | Kind::Number(..)));
+                .allow_negative_numbers(matches!(
+                    kind,
+                    Kind::Count(..) | Kind::Number(..) | Kind::Share(_)
+                ));
+            let arg = match setting.bare {
+                Some(bare) => arg
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .default_missing_value(bare),
+                None => arg,
+            };
             if setting.key == "run.max-concurrent" {
                 arg.short('c')
             } else {

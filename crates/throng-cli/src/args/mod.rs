@@ -5,9 +5,11 @@ mod flags;
 mod root;
 mod run;
 mod sim;
+mod vote;
 
 pub(crate) use bench::BenchArgs;
 pub(crate) use flags::check;
 pub(crate) use root::{Cli, Command, ConfigCommand};
 pub(crate) use run::RunArgs;
 pub(crate) use sim::SimArgs;
+pub(crate) use vote::VoteArgs;

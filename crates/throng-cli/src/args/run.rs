@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::flags::{Flags, PROVIDER, RUN};
+use super::flags::{CALL, Flags, PROVIDER, RUN};
 use crate::input::Format;
+use crate::run::Model;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,12 +16,16 @@ Examples:
   sort prompts.txt | throng run - --limit 100 > answers.jsonl
   throng run q.jsonl --provider openai --base-url http://localhost:8080/v1 --model llama
   throng run q.jsonl --rpm 500 --otpm 100000 --max-concurrent 64 --timeout 90s
+  throng run q.jsonl --key-field tenant --priority-field urgency --adaptive --hedge --dedup
+  throng run q.jsonl --vote 5 --vote-threshold 0.6
+  throng run q.jsonl --rehearse=latency=2s,rpm=600 --max-concurrent 64
   throng run q.jsonl --dry-run";
 
 /// Send every record of the inputs to a model, many at a time
 ///
 /// Writes one JSON line for each record, as soon as its answer is there:
-/// {"v":1,"id","outcome","text","attempts","usage","timing","error"}.
+/// {"v":1,"id","outcome","text","attempts","usage","timing","error"}; with --dedup a copy also has "same_as", and
+/// with --vote a line has "vote": {"decision","agreement","votes","asked","saved","stop"}.
 /// The id is the record's `id`, or the number of its line (its element, in a JSON array); with several inputs,
 /// FILE:LINE. A record that was not started has no line.
 #[derive(Debug, Args)]
@@ -70,6 +75,23 @@ pub(crate) struct RunArgs {
     /// Show what would be sent, and send nothing
     #[arg(long, help_heading = "Input and output")]
     pub(crate) dry_run: bool,
+    /// Predict how the run would go at a provider that behaves like MODEL, and send nothing
+    ///
+    /// Reads the input and plays the run in virtual time, with every limit and policy: an hour takes milliseconds.
+    /// MODEL is a list such as `latency=800ms,spread=0.5,fail=0.02,rpm=600,concurrent=50,tokens=300`, all of it
+    /// optional: the median latency of a call (1s), the sigma of its log-normal distribution (0.5), the share of calls
+    /// that fail (0), the requests a minute and at a time over which it refuses (none), the mean tokens of an answer
+    /// (256). The same --seed gives the same figures. Of a --vote every agent is asked.
+    #[arg(
+        long,
+        value_name = "MODEL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        conflicts_with_all = ["dry_run", "compare_sequential"],
+        help_heading = "Input and output"
+    )]
+    pub(crate) rehearse: Option<Model>,
     /// First run N of the prompts one by one, to measure the speed-up
     ///
     /// These calls come on top of those of the run, and their answers are dropped. The speed-up is the time of one
@@ -86,6 +108,8 @@ pub(crate) struct RunArgs {
     pub(crate) compare_sequential: Option<std::num::NonZeroU32>,
     #[command(flatten)]
     pub(crate) provider: Flags<PROVIDER>,
+    #[command(flatten)]
+    pub(crate) call: Flags<CALL>,
     #[command(flatten)]
     pub(crate) flags: Flags<RUN>,
 }

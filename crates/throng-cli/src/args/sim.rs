@@ -1,6 +1,7 @@
 //! The flags of `throng sim`.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,6 +44,9 @@ pub(crate) struct SimArgs {
     /// Length of the answers in tokens
     #[arg(long, value_name = "MIN..MAX", default_value = "8..60", value_parser = range)]
     pub(crate) output_tokens: RangeInclusive<u32>,
+    /// How many different answers a prompt has; a request with the `seed` S gets number S mod N
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) variants: NonZeroU32,
     /// Requests per minute, over which requests get 429 with Retry-After
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) rpm: Option<u64>,

@@ -1,11 +1,17 @@
 //! Turns inputs into tasks: records with an id and a prompt, read lazily, as often as the inputs allow.
 
+use std::sync::Arc;
+
+use throng_exec::{Key, Priority};
+
 use super::format::Format;
 use super::ids::{Fingerprint, Fingerprints};
 use super::prompt::{Prompt, PromptSource};
 use super::reader::{Records, Source, open};
 use super::record::{Id, Place, Record, RecordError};
+use super::terms::TermFields;
 use crate::error::CliError;
+use crate::vote::Poll;
 
 /// One prompt to be sent, and whose answer it is.
 #[derive(Clone, Debug)]
@@ -20,6 +26,12 @@ pub(crate) struct Task {
     pub(crate) numbered: bool,
     /// What is sent.
     pub(crate) prompt: Prompt,
+    /// How soon it goes, if the record says so.
+    pub(crate) priority: Option<Priority>,
+    /// Whose limits it uses, if the record says so.
+    pub(crate) key: Option<Key>,
+    /// Where the calls of its vote are counted, if there is one.
+    pub(crate) poll: Option<Arc<Poll>>,
 }
 
 impl Task {
@@ -38,6 +50,9 @@ impl Task {
             prompt: Prompt::Text(format!(
                 "In one sentence, what is remarkable about the number {number}?"
             )),
+            priority: None,
+            key: None,
+            poll: None,
         }
     }
 }
@@ -51,6 +66,8 @@ pub(crate) struct Feed {
     pub(crate) format: Option<Format>,
     /// Where the prompts are.
     pub(crate) prompts: PromptSource,
+    /// Where the priority and the key are.
+    pub(crate) terms: TermFields,
     /// Makes what stands for ids.
     pub(crate) fingerprints: Fingerprints,
 }
@@ -99,12 +116,17 @@ impl Feed {
             // Numbers of several inputs would collide.
             sources => Id::Text(format!("{}:{number}", sources[record.place.input].name())),
         });
+        let priority = self.terms.priority(record, &id)?;
+        let key = self.terms.key(record, &id)?;
         Ok(Task {
             fingerprint: self.fingerprints.of(&id.to_string()),
             id,
             place: record.place,
             numbered,
             prompt,
+            priority,
+            key,
+            poll: None,
         })
     }
 }

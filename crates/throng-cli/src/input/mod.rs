@@ -10,6 +10,7 @@ mod prompt;
 mod reader;
 mod record;
 mod scan;
+mod terms;
 
 pub(crate) use feed::{Feed, Task, Tasks};
 pub(crate) use format::Format;
@@ -18,3 +19,4 @@ pub(crate) use prompt::{Prompt, PromptSource};
 pub(crate) use reader::Source;
 pub(crate) use record::{Id, RecordError};
 pub(crate) use scan::{Scan, ScanOptions, key, repeated};
+pub(crate) use terms::TermFields;

@@ -30,6 +30,9 @@ pub(crate) struct Scan {
     pub(crate) done: u64,
     /// Ids that had failed before and will be tried again.
     pub(crate) again: HashSet<Fingerprint>,
+    /// Records that have a priority, and a key.
+    prioritised: u64,
+    keyed: u64,
     /// Estimated input tokens of what is to be sent.
     pub(crate) tokens: u64,
     /// The first few prompts that are to be sent.
@@ -60,6 +63,19 @@ impl Scan {
     ///
     /// If an input cannot be read, or a record is wrong or repeats an id and such records are not to be left out.
     pub(crate) fn read(feed: &Feed, options: &ScanOptions<'_>) -> Result<Self, CliError> {
+        Self::read_with(feed, options, |_| ())
+    }
+
+    /// Reads the inputs, and shows each task that is to be sent to `see`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scan::read`].
+    pub(crate) fn read_with(
+        feed: &Feed,
+        options: &ScanOptions<'_>,
+        mut see: impl FnMut(&Task),
+    ) -> Result<Self, CliError> {
         let mut scan = Self::default();
         let mut seen = SeenIds::default();
         let limit = options.limit.unwrap_or(u64::MAX);
@@ -68,7 +84,7 @@ impl Scan {
         while scan.records < limit {
             let error = match tasks.next() {
                 None => break,
-                Some(Ok(task)) => match scan.take(feed, task, &mut seen, options)? {
+                Some(Ok(task)) => match scan.take(feed, task, &mut seen, options, &mut see)? {
                     None => continue,
                     Some(error) => error,
                 },
@@ -98,6 +114,7 @@ impl Scan {
         task: Task,
         seen: &mut SeenIds,
         options: &ScanOptions<'_>,
+        see: &mut impl FnMut(&Task),
     ) -> Result<Option<RecordError>, CliError> {
         const SAMPLES: usize = 3;
         let line = task.numbered.then_some(task.place.line);
@@ -111,6 +128,8 @@ impl Scan {
             }
         }
         self.records += 1;
+        self.prioritised += u64::from(task.priority.is_some());
+        self.keyed += u64::from(task.key.is_some());
         if options.existing.is_done(task.fingerprint) {
             self.done += 1;
             return Ok(None);
@@ -119,10 +138,28 @@ impl Scan {
             self.again.insert(task.fingerprint);
         }
         self.tokens += u64::from(task.prompt.estimate_tokens(options.system));
+        see(&task);
         if self.samples.len() < SAMPLES {
             self.samples.push((task.id, task.prompt));
         }
         Ok(None)
+    }
+
+    /// Returns what is to be said of named fields that no record has.
+    pub(crate) fn unused(&self, feed: &Feed) -> Vec<String> {
+        let fields = [
+            ("--priority-field", &feed.terms.priority, self.prioritised),
+            ("--key-field", &feed.terms.key, self.keyed),
+        ];
+        fields
+            .into_iter()
+            .filter_map(|(flag, name, found)| {
+                let name = name.as_ref().filter(|_| found == 0 && self.records > 0)?;
+                Some(format!(
+                    "no record has a value in the field `{name}` that {flag} names"
+                ))
+            })
+            .collect()
     }
 
     fn refuse(&self, feed: &Feed, error: &RecordError) -> CliError {

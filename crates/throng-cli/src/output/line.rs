@@ -6,10 +6,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use throng_core::{Classify, Outcome, TimeoutKind, Usage};
 use throng_exec::{Finished, Timing};
-use throng_llm::{Completion, LlmError};
+use throng_llm::Completion;
 
 use crate::explain::{self, Waiting};
 use crate::input::{Id, Task};
+use crate::vote::{Failure, VoteLine};
 
 /// The version of the result lines.
 pub(crate) const VERSION: u32 = 1;
@@ -25,6 +26,12 @@ pub(crate) struct ResultLine<'a> {
     usage: Usage,
     timing: TimingLine,
     error: Option<ErrorLine>,
+    /// The record that was asked in place of this one, because their prompts are equal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_as: Option<&'a Id>,
+    /// How the vote on this record stood at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vote: Option<VoteLine>,
     /// Present, and true, if the answer is made up.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     simulated: bool,
@@ -80,11 +87,17 @@ pub(crate) struct LineAbout {
 }
 
 /// A job of this program that has ended.
-pub(crate) type FinishedTask = Finished<Task, Completion, LlmError>;
+pub(crate) type FinishedTask = Finished<Task, Completion, Failure>;
 
 impl<'a> ResultLine<'a> {
-    /// Makes the line of a job that has ended.
-    pub(crate) fn new(finished: &'a FinishedTask, about: &LineAbout) -> Self {
+    /// Makes the line of a job that has ended. `same_as` is the record that was asked in its place.
+    pub(crate) fn new(finished: &'a FinishedTask, same_as: Option<&'a Id>, about: &LineAbout) -> Self {
+        let poll = finished.input.poll.as_ref().filter(|_| same_as.is_none());
+        let usage = match (same_as, poll) {
+            (Some(_), _) => Usage::of(0, 0),
+            (None, Some(poll)) => poll.usage(),
+            (None, None) => finished.usage,
+        };
         let answer = finished.outcome.as_success();
         let not_empty = |text: &'a String| (!text.is_empty()).then_some(text.as_str());
         Self {
@@ -92,10 +105,12 @@ impl<'a> ResultLine<'a> {
             id: &finished.input.id,
             outcome: finished.outcome.kind().as_str(),
             text: answer.map(|answer| answer.text.as_str()),
-            attempts: finished.attempts,
-            usage: finished.usage,
+            attempts: poll.map_or(finished.attempts, |poll| poll.attempts()),
+            usage,
             timing: TimingLine::new(&finished.timing),
             error: ErrorLine::of(finished, about),
+            same_as,
+            vote: poll.and_then(|poll| poll.line()),
             simulated: about.simulated,
             model: answer.and_then(|answer| answer.model.as_deref()),
             finish: answer
@@ -136,7 +151,10 @@ impl ErrorLine {
     }
 
     fn of(finished: &FinishedTask, about: &LineAbout) -> Option<Self> {
-        let earlier = finished.errors.last();
+        let earlier = finished.errors.iter().rev().find_map(|failure| match failure {
+            Failure::Call(error) => Some(error),
+            Failure::Vote(_) => None,
+        });
         let plain = |class, kind: &str, message: &str| {
             let message = match earlier {
                 Some(error) => format!("{message}; the attempt before it: {}", explain::chain(error)),
@@ -154,7 +172,8 @@ impl ErrorLine {
         };
         match &finished.outcome {
             Outcome::Succeeded(_) => None,
-            Outcome::Failed(error) => Some(Self {
+            Outcome::Failed(Failure::Vote(vote)) => plain("permanent", vote.kind, &vote.message),
+            Outcome::Failed(Failure::Call(error)) => Some(Self {
                 class: error.classify().as_str(),
                 kind: explain::kind_name(error.kind()),
                 message: explain::chain(error),

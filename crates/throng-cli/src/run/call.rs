@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use throng_exec::{Attempt, Cost, JobSpec, Runner};
+use throng_core::Usage;
+use throng_exec::{Attempt, Cost, JobSpec, Key, Priority, Runner};
 use throng_llm::{CallContext, Completion, ErrorKind, LlmClient, LlmError, Request, StreamEvent};
 use tracing::Instrument as _;
 
 use super::health::Health;
-use crate::input::{Prompt, Task};
+use crate::input::{Id, Prompt, Task};
+use crate::settings::Settings;
+use crate::vote::Failure;
 
 /// How many tokens an answer is taken to have, for `--otpm`, where nothing bounds it.
 const USUAL_OUTPUT: u32 = 256;
@@ -28,6 +31,18 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// Reads from the settings what all requests to a model have in common.
+    pub(crate) fn of(settings: &Settings, model: &str) -> Self {
+        Self {
+            model: model.to_owned(),
+            system: settings.text("run.system").map(str::to_owned),
+            temperature: settings.number("run.temperature"),
+            max_output_tokens: settings
+                .count("run.max-output-tokens")
+                .and_then(|n| u32::try_from(n).ok()),
+        }
+    }
+
     /// Makes the request of a task.
     pub(crate) fn request(&self, prompt: &Prompt) -> Request {
         let mut request = Request::new(&self.model);
@@ -40,27 +55,62 @@ impl Shape {
                 }
                 request.user(text)
             }
-            Prompt::Messages(messages) => {
-                let mut messages = messages.clone();
-                let role = |message: &Value| message["role"].as_str().map(str::to_owned);
-                let has_own = messages
-                    .iter()
-                    .any(|m| matches!(role(m).as_deref(), Some("system" | "developer")));
-                if let Some(system) = self.system.as_ref().filter(|_| !has_own) {
-                    messages.insert(0, json!({"role": "system", "content": system}));
-                }
-                request.extra("messages", messages)
-            }
+            Prompt::Messages(_) => request.extra("messages", self.messages(prompt)),
         }
+    }
+
+    /// Returns the whole conversation of a prompt.
+    pub(super) fn messages(&self, prompt: &Prompt) -> Vec<Value> {
+        let mut messages = match prompt {
+            Prompt::Text(text) => vec![json!({"role": "user", "content": text})],
+            Prompt::Messages(messages) => messages.clone(),
+        };
+        let has_own = messages
+            .iter()
+            .any(|message| matches!(message["role"].as_str(), Some("system" | "developer")));
+        if let Some(system) = self.system.as_ref().filter(|_| !has_own) {
+            messages.insert(0, json!({"role": "system", "content": system}));
+        }
+        messages
     }
 
     /// Makes the job of a task, with what it is expected to cost.
     pub(crate) fn job(&self, task: Task) -> JobSpec<Task> {
-        let cost = Cost {
-            input_tokens: task.prompt.estimate_tokens(self.system.as_deref()),
-            output_tokens: self.max_output_tokens.unwrap_or(USUAL_OUTPUT),
-        };
-        JobSpec::new(task).cost(cost)
+        let terms = self.terms(&task);
+        terms.job(task)
+    }
+
+    /// Returns how the calls of a task are scheduled.
+    pub(crate) fn terms(&self, task: &Task) -> Terms {
+        Terms {
+            cost: Cost {
+                input_tokens: task.prompt.estimate_tokens(self.system.as_deref()),
+                output_tokens: self.max_output_tokens.unwrap_or(USUAL_OUTPUT),
+            },
+            priority: task.priority,
+            key: task.key.clone(),
+        }
+    }
+}
+
+/// How the calls of a task are scheduled.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    cost: Cost,
+    priority: Option<Priority>,
+    key: Option<Key>,
+}
+
+impl Terms {
+    /// Makes a job.
+    pub(crate) fn job<J>(self, input: J) -> JobSpec<J> {
+        let mut job = JobSpec::new(input)
+            .cost(self.cost)
+            .priority(self.priority.unwrap_or(Priority::NORMAL));
+        if let Some(key) = self.key {
+            job = job.key(key);
+        }
+        job
     }
 }
 
@@ -74,33 +124,65 @@ pub(crate) struct Caller {
     pub(crate) health: Arc<Health>,
 }
 
-impl Runner<Task> for Caller {
-    type Output = Completion;
-    type Error = LlmError;
-
-    async fn run(&self, task: &Task, cx: Attempt) -> Result<Completion, LlmError> {
-        let request = Arc::new(self.shape.request(&task.prompt));
+impl Caller {
+    /// Asks once. `report` is told the tokens that were used so far, as the executor is.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
+    pub(crate) async fn ask(
+        &self,
+        id: &Id,
+        request: Request,
+        context: CallContext,
+        cx: &Attempt,
+        report: &(dyn Fn(&Usage) + Sync),
+    ) -> Result<Completion, LlmError> {
         // Neither deadline nor token is passed on: the executor drops this future when its time is over, which
         // closes the connection, and counts a timeout as one.
         // The id is the user's own name for the record; the prompt does not appear in logs.
-        let span = tracing::debug_span!("record", id = ?task.id.to_string());
-        let result = fold(&*self.client, request, &cx).instrument(span).await;
+        let span = tracing::debug_span!("record", id = ?id.to_string());
+        let report = |usage: &Usage| {
+            cx.report_usage(usage);
+            report(usage);
+        };
+        let result = fold(&*self.client, Arc::new(request), context, cx, &report)
+            .instrument(span)
+            .await;
         self.health.observe(result.as_ref().err());
         result
     }
 }
 
-async fn fold(client: &dyn LlmClient, request: Arc<Request>, cx: &Attempt) -> Result<Completion, LlmError> {
-    let mut events = client.call(request, CallContext::new()).await?;
+impl Runner<Task> for Caller {
+    type Output = Completion;
+    type Error = Failure;
+
+    async fn run(&self, task: &Task, cx: Attempt) -> Result<Completion, Failure> {
+        let request = self.shape.request(&task.prompt);
+        self.ask(&task.id, request, CallContext::new(), &cx, &|_| ())
+            .await
+            .map_err(Failure::Call)
+    }
+}
+
+async fn fold(
+    client: &dyn LlmClient,
+    request: Arc<Request>,
+    context: CallContext,
+    cx: &Attempt,
+    report: &(dyn Fn(&Usage) + Sync),
+) -> Result<Completion, LlmError> {
+    let mut events = client.call(request, context).await?;
     let mut completion = Completion::default();
     let mut finished = false;
     while let Some(event) = events.next().await {
         let event = event?;
         match &event {
-            StreamEvent::Usage(usage) => cx.report_usage(usage),
+            StreamEvent::Usage(usage) => report(usage),
             StreamEvent::Finished { usage, .. } => {
                 finished = true;
-                cx.report_usage(usage);
+                report(usage);
             }
             other if other.is_content() => cx.first_output(),
             _ => {}

@@ -5,22 +5,26 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::answerer::runtime;
 use super::call::Shape;
-use super::drive::{Campaign, drive, runtime};
+use super::drive::{Campaign, drive};
 use super::ending::nothing_selected;
 use super::files;
 use super::intake::{Counts, Intake, Mode};
 use super::limits::Limits;
+use super::rehearse::{Rehearsal, rehearse};
+use super::same::Same;
 use crate::app::{Context, print};
 use crate::args::RunArgs;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
-use crate::input::{Feed, Fingerprints, PromptSource, Scan, ScanOptions, SeenIds, Source};
+use crate::input::{Feed, Fingerprints, PromptSource, Scan, ScanOptions, SeenIds, Source, TermFields};
 use crate::output::{Existing, OnExisting, Opened, Sink};
 use crate::provider::Provider;
 use crate::settings::{Origin, Settings};
 use crate::template::Template;
 use crate::ui::{OutputMode, counted};
+use crate::vote::Rules;
 
 /// Runs a campaign.
 ///
@@ -30,21 +34,29 @@ use crate::ui::{OutputMode, counted};
 /// error; they show in the exit status.
 pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliError> {
     let Context { ui, layers, settings } = context;
-    let provider = Provider::choose(settings, layers)?;
-    let limits = Limits::of(settings);
-    let shape = Shape {
-        model: provider.model().to_owned(),
-        system: settings.text("run.system").map(str::to_owned),
-        temperature: settings.number("run.temperature"),
-        max_output_tokens: settings
-            .count("run.max-output-tokens")
-            .and_then(|n| u32::try_from(n).ok()),
+    let provider = match args.rehearse {
+        // A rehearsal calls nobody.
+        Some(_) => None,
+        None => Some(Provider::choose(settings, layers)?),
     };
+    let limits = Limits::of(settings);
+    let rules = Rules::of_run(settings)?;
+    if rules.is_some() && args.compare_sequential.is_some() {
+        return Err(CliError::usage(
+            "--compare-sequential measures single calls, and --vote makes several for each prompt",
+        )
+        .hint("measure without --vote"));
+    }
+    let shape = Shape::of(settings, provider.as_ref().map_or("", Provider::model));
     let prints = Fingerprints::default();
     let feed = Feed {
         sources: args.inputs.iter().map(|input| Source::named(input)).collect(),
         format: args.input_format,
         prompts: prompt_source(settings)?,
+        terms: TermFields {
+            priority: settings.text("run.priority-field").map(str::to_owned),
+            key: settings.text("run.key-field").map(str::to_owned),
+        },
         fingerprints: prints.clone(),
     };
     for source in &feed.sources {
@@ -65,6 +77,16 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliEr
         _ => OnExisting::Refuse,
     };
     let out = files::named(args.out.as_deref());
+    let same = Same::of(settings.text("run.dedup"), &shape, &prints);
+    let Some(provider) = provider else {
+        let rehearsal = Rehearsal {
+            model: args.rehearse.clone().unwrap_or_default(),
+            limits,
+            same,
+            agents: rules.map(|rules| rules.agents()),
+        };
+        return rehearse(context, args, &feed, &shape, &rehearsal);
+    };
     if args.dry_run {
         return dry_run(context, args, &feed, &shape);
     }
@@ -107,6 +129,12 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliEr
     }
     if let Some(note) = provider.unused_model() {
         ui.note(&note);
+    }
+    if rules.is_some() && shape.temperature == Some(0.0) {
+        ui.warn("with --temperature 0 the agents of a vote give one answer, as far as the model can");
+    }
+    for line in scanned.as_ref().map_or_else(Vec::new, |scan| scan.unused(&feed)) {
+        ui.warn(&line);
     }
     ui.release();
     if existing.torn > 0 {
@@ -152,6 +180,8 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliEr
         prints,
         sink,
         summary_file,
+        same,
+        rules,
         compare: args.compare_sequential.map(|n| u64::from(n.get())),
         progress: settings.switch("progress"),
     };
@@ -189,7 +219,7 @@ fn prompt_source(settings: &Settings) -> Result<PromptSource, CliError> {
     })
 }
 
-fn scan_options<'a>(
+pub(super) fn scan_options<'a>(
     args: &RunArgs,
     shape: &'a Shape,
     existing: Option<&'a Existing>,
@@ -203,7 +233,7 @@ fn scan_options<'a>(
     }
 }
 
-fn nothing_to_do(args: &RunArgs, scan: &Scan) -> CliError {
+pub(super) fn nothing_to_do(args: &RunArgs, scan: &Scan) -> CliError {
     let otherwise = if args.limit == Some(0) {
         "--limit 0 takes no records"
     } else {
@@ -229,6 +259,9 @@ fn dry_run(context: &Context, args: &RunArgs, feed: &Feed, shape: &Shape) -> Res
     context.ui.release();
     for line in &scan.named {
         context.ui.warn(&format!("left out: {line}"));
+    }
+    for line in scan.unused(feed) {
+        context.ui.warn(&line);
     }
     let to_send = scan.records - scan.done;
     if context.ui.mode() == OutputMode::Human {

@@ -6,28 +6,30 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use throng_core::{Outcome, OutcomeKind, TimeoutKind};
-use throng_exec::{Run, RunSummary};
-use throng_llm::{Completion, LlmClient, LlmError};
-use throng_sim::{SimConfig, SimServer};
-use tokio::runtime::Runtime;
+use throng_exec::{RunHandle, RunSummary};
+use throng_sim::SimConfig;
 
+use super::answerer::Answerer;
 use super::call::{Caller, Shape};
 use super::ending::{Ending, finish, not_run, show, status};
+use super::going::{Going, finish_calls};
 use super::health::Health;
 use super::intake::{Counts, Intake};
 use super::limits::Limits;
 use super::progress::Reporter;
+use super::same::Same;
 use super::summary::{About, Summary};
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::explain;
 use crate::input::{Fingerprints, Scan, Task};
 use crate::output::{Existing, LineAbout, ResultLine, Sink, WriteFailed};
-use crate::provider::{self, Provider, Remote, SIM_MODEL};
+use crate::provider::Provider;
 use crate::signals::Signals;
 use crate::ui::{Ui, counted};
+use crate::vote::{AgentCaller, Poll, Rules, Voter};
 
 /// A run that is ready to start.
 pub(crate) struct Campaign {
@@ -55,75 +57,14 @@ pub(crate) struct Campaign {
     pub(crate) sink: Sink,
     /// Where the summary goes.
     pub(crate) summary_file: Option<(File, PathBuf)>,
+    /// Tells which prompts are asked once.
+    pub(crate) same: Option<Same>,
+    /// How agents vote on each prompt.
+    pub(crate) rules: Option<Rules>,
     /// How many prompts are run one by one first.
     pub(crate) compare: Option<u64>,
     /// Whether progress is shown.
     pub(crate) progress: bool,
-}
-
-/// The server that was started for a command, and the client of whoever answers.
-pub(crate) struct Answerer {
-    /// The client.
-    pub(crate) client: Arc<dyn LlmClient>,
-    /// What is said of the server.
-    pub(crate) described: String,
-    /// Keeps the simulated server alive.
-    pub(crate) server: Option<SimServer>,
-}
-
-impl Answerer {
-    /// Connects to the provider, or starts the simulated server.
-    ///
-    /// # Errors
-    ///
-    /// If the provider cannot be set up.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: dropping the future stops the server.
-    pub(crate) async fn start(
-        provider: &Provider,
-        simulated: impl FnOnce() -> Result<SimConfig, throng_sim::InvalidConfig>,
-        timeout: Option<Duration>,
-    ) -> Result<Self, CliError> {
-        match provider {
-            Provider::OpenAi(remote) => Ok(Self {
-                client: remote.client(timeout)?,
-                described: format!("openai at {}", provider::redact_url(&remote.base_url)),
-                server: None,
-            }),
-            Provider::Sim { .. } => {
-                let failed = |cause: &(dyn std::error::Error + 'static)| {
-                    CliError::new(ExitStatus::Provider, "cannot start the simulated server").cause(cause)
-                };
-                let config = simulated().map_err(|error| failed(&error))?;
-                let server = SimServer::start(config).await.map_err(|error| failed(&error))?;
-                let remote = Remote {
-                    base_url: server.base_url(),
-                    model: SIM_MODEL.to_owned(),
-                    key: None,
-                    origin: None,
-                };
-                Ok(Self {
-                    client: remote.client(timeout)?,
-                    described: format!("simulated server at {}", remote.base_url),
-                    server: Some(server),
-                })
-            }
-        }
-    }
-}
-
-/// Makes the runtime of a command.
-///
-/// # Errors
-///
-/// If the system has no threads left.
-pub(crate) fn runtime() -> Result<Runtime, CliError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::usage("cannot start the runtime").cause(&error))
 }
 
 /// Runs a campaign to its end.
@@ -148,6 +89,8 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
         existing,
         prints,
         mut sink,
+        same,
+        rules,
         ..
     } = campaign;
     let signals = Signals::listen(&ui);
@@ -204,20 +147,53 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
             .deadline
             .and_then(|deadline| Instant::now().checked_add(deadline)),
     };
-    let (summary, ending) = concurrently(
+    let caller = caller(&health);
+    let agents = rules.as_ref().map(|rules| rules.agents().get() as u64);
+    let (going, calls) = match rules {
+        None => (
+            Going::start(&limits.executor()?, shape.clone(), tasks, same, caller),
+            None,
+        ),
+        Some(rules) => {
+            let calls = limits.without_deadline().executor()?.serve(AgentCaller(caller));
+            let voter = Voter {
+                rules,
+                shape: shape.clone(),
+                calls: calls.clone(),
+            };
+            let tasks = tasks.map(|task| Task {
+                poll: Some(Arc::new(Poll::default())),
+                ..task
+            });
+            let executor = limits.of_votes().executor()?;
+            (
+                Going::start(&executor, shape.clone(), tasks, same, voter),
+                Some(calls),
+            )
+        }
+    };
+    signals.steer(going.handle(), if calls.is_some() { "votes" } else { "calls" });
+    let handles = [
+        Some(going.handle()),
+        calls.as_ref().map(|calls| calls.handle().clone()),
+    ];
+    let watcher = drain_when_given_up(handles.into_iter().flatten().collect(), &health);
+    // A run in which equal prompts are asked once does not know how many it will ask.
+    let shown = total.filter(|_| matches!(going, Going::All(_)));
+    let reporter = Reporter::start(
         &ui,
-        &limits,
-        &shape,
-        caller(&health),
-        tasks,
-        &signals,
-        &health,
-        &mut sink,
-        &about,
-        total,
-        campaign.progress,
-    )
-    .await?;
+        going.handle(),
+        shown,
+        campaign.progress && !sink.is_terminal(),
+    );
+    let taken = take(going, &limits, &mut sink, &about).await;
+    watcher.abort();
+    reporter.stop();
+    let (summary, ending) = taken?;
+    let calls = match calls {
+        Some(calls) => finish_calls(calls).await,
+        None => summary.clone(),
+    };
     sink.sync();
 
     if scan.is_none() && !existing.is_empty() && ending.write_failed.is_none() {
@@ -225,14 +201,13 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
         sink.tidy_up(&prints)?;
     }
     let input_error = counts.take_error();
-    let not_run = not_run(&counts, scan.as_ref(), &summary, &ending.written);
+    let not_run = not_run(&counts, scan.as_ref(), &ending.written);
     let verdict = health.verdict();
     let status = status(
         &signals,
         &ending,
         input_error.as_ref(),
         verdict.is_some(),
-        &summary,
         not_run,
     );
     let about = About {
@@ -241,9 +216,11 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
         model: shape.model.clone(),
         max_concurrent: limits.max_concurrent.get() as u64,
         seed,
+        agents,
     };
     let report = Summary::new(
         &summary,
+        &calls,
         not_run,
         &ending.written,
         sequential,
@@ -254,7 +231,7 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
     if let Some(server) = answerer.server {
         server.shutdown().await;
     }
-    let succeeded = summary.count(OutcomeKind::Succeeded);
+    let succeeded = ending.written.counts.of(OutcomeKind::Succeeded);
     finish(
         &ui,
         &sink,
@@ -281,8 +258,8 @@ async fn one_by_one(
     let jobs: Vec<_> = tasks.into_iter().map(|task| shape.job(task)).collect();
     let began = Instant::now();
     let mut run = executor.start(jobs, caller);
-    signals.steer(run.handle());
-    let watcher = drain_when_given_up(&run, health);
+    signals.steer(run.handle(), "calls");
+    let watcher = drain_when_given_up(vec![run.handle()], health);
     while run.next().await.is_some() {}
     watcher.abort();
     let time = began.elapsed();
@@ -292,31 +269,15 @@ async fn one_by_one(
     Ok(whole.then_some(time))
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "they are the parts of a campaign, taken apart by its only caller"
-)]
-async fn concurrently(
-    ui: &Arc<Ui>,
+/// Takes the outcomes of a run and writes their lines.
+async fn take(
+    mut going: Going,
     limits: &Limits,
-    shape: &Shape,
-    caller: Caller,
-    tasks: impl Stream<Item = Task> + Send + Unpin + 'static,
-    signals: &Signals,
-    health: &Arc<Health>,
     sink: &mut Sink,
     about: &LineAbout,
-    total: Option<u64>,
-    progress: bool,
 ) -> Result<(RunSummary, Ending), CliError> {
-    let job_shape = shape.clone();
-    let jobs = tasks.map(move |task| job_shape.job(task));
-    let mut run = limits.executor()?.start_stream(jobs, caller);
-    signals.steer(run.handle());
-    let watcher = drain_when_given_up(&run, health);
-    let reporter = Reporter::start(ui, run.handle(), total, progress && !sink.is_terminal());
     let mut ending = Ending::default();
-    while let Some(finished) = run.next().await {
+    while let Some((finished, same_as)) = going.next().await {
         ending.deadline |= matches!(
             &finished.outcome,
             Outcome::TimedOut(TimeoutKind::Deadline) | Outcome::Skipped
@@ -324,11 +285,18 @@ async fn concurrently(
         if ending.written.never_began.take(&finished) {
             continue;
         }
-        let line = ResultLine::new(&finished, about);
-        if let Some(error) = line
-            .error()
-            .filter(|_| finished.outcome.kind() != OutcomeKind::Cancelled)
-        {
+        let kind = finished.outcome.kind();
+        ending.written.counts.add(kind);
+        if let Some(key) = &finished.key {
+            ending.written.keys.add(key, kind);
+        }
+        ending.written.copies += u64::from(same_as.is_some());
+        let line = ResultLine::new(&finished, same_as.as_ref(), about);
+        if let Some(poll) = finished.input.poll.as_ref().filter(|_| same_as.is_none()) {
+            ending.written.votes.0 += poll.asked() as u64;
+            ending.written.votes.1 += poll.line().map_or(0, |line| line.saved());
+        }
+        if let Some(error) = line.error().filter(|_| kind != OutcomeKind::Cancelled) {
             ending.written.errors.add(error);
         }
         if let Err(error) = sink.write(&line) {
@@ -337,31 +305,28 @@ async fn concurrently(
                 tracing::error!(error = %error, "A result could not be written.");
                 match error {
                     // Nobody wants the rest.
-                    WriteFailed::Closed => run.handle().abort(),
-                    WriteFailed::Io(..) => run.handle().drain(),
+                    WriteFailed::Closed => going.handle().abort(),
+                    WriteFailed::Io(..) => going.handle().drain(),
                 }
                 ending.write_failed = Some(error);
             }
         }
     }
     ending.written.lines = sink.written();
-    watcher.abort();
-    reporter.stop();
-    let summary = run.finish().await.map_err(|error| bug(&error))?;
+    let summary = going.finish().await.map_err(|error| bug(&error))?;
     ending.deadline |= limits
         .deadline
         .is_some_and(|deadline| !summary.input_exhausted && summary.wall >= deadline);
     Ok((summary, ending))
 }
 
-fn drain_when_given_up(
-    run: &Run<Task, Completion, LlmError>,
-    health: &Arc<Health>,
-) -> tokio::task::JoinHandle<()> {
-    let (health, handle) = (Arc::clone(health), run.handle());
+fn drain_when_given_up(runs: Vec<RunHandle>, health: &Arc<Health>) -> tokio::task::JoinHandle<()> {
+    let health = Arc::clone(health);
     tokio::spawn(async move {
         health.given_up().await;
-        handle.drain();
+        for run in runs {
+            run.drain();
+        }
     })
 }
 

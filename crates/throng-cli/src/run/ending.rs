@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use throng_core::OutcomeKind;
-use throng_exec::RunSummary;
 
 use super::intake::Counts;
-use super::summary::{NotRun, Summary, Written};
+use super::summary::Summary;
+use super::written::{NotRun, Written};
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::input::Scan;
@@ -28,12 +28,7 @@ pub(super) struct Ending {
 }
 
 /// Counts what was read and not run.
-pub(super) fn not_run(
-    counts: &Counts,
-    scan: Option<&Scan>,
-    summary: &RunSummary,
-    written: &Written,
-) -> NotRun {
+pub(super) fn not_run(counts: &Counts, scan: Option<&Scan>, written: &Written) -> NotRun {
     let (records, done, invalid) = match scan {
         Some(scan) => (scan.records, scan.done, scan.invalid),
         None => counts.read(),
@@ -41,7 +36,7 @@ pub(super) fn not_run(
     NotRun {
         already_done: done,
         invalid,
-        not_started: records.saturating_sub(done).saturating_sub(summary.ended())
+        not_started: records.saturating_sub(done).saturating_sub(written.ended())
             + written.never_began.count(),
     }
 }
@@ -52,12 +47,15 @@ pub(super) fn status(
     ending: &Ending,
     input_error: Option<&CliError>,
     is_given_up: bool,
-    summary: &RunSummary,
     not_run: NotRun,
 ) -> ExitStatus {
     let closed = matches!(ending.write_failed, Some(WriteFailed::Closed));
-    let all_well = summary.count(OutcomeKind::Succeeded) == summary.ended() && not_run.not_started == 0;
-    let nothing = summary.ended() == 0 && not_run.already_done == 0;
+    let (succeeded, ended) = (
+        ending.written.counts.of(OutcomeKind::Succeeded),
+        ending.written.ended(),
+    );
+    let all_well = succeeded == ended && not_run.not_started == 0;
+    let nothing = ended == 0 && not_run.already_done == 0;
     match () {
         () if signals.is_interrupted() => ExitStatus::Interrupted,
         () if closed => ExitStatus::Success,

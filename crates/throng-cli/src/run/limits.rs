@@ -3,10 +3,15 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use throng_exec::{Executor, Rates, RetryPolicy};
+use throng_exec::{
+    AdaptiveLimit, CircuitBreaker, Executor, Hedge, KeyPolicy, Rates, RetryBudget, RetryPolicy,
+};
 
 use crate::error::CliError;
 use crate::settings::Settings;
+
+/// Where an adaptive limit begins, if it may.
+const FIRST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 
 /// The limits of a run.
 #[derive(Clone, Debug)]
@@ -28,6 +33,13 @@ pub(crate) struct Limits {
     rpm: Option<NonZeroU32>,
     itpm: Option<NonZeroU32>,
     otpm: Option<NonZeroU32>,
+    /// The concurrency of each key is found out.
+    adaptive: bool,
+    /// Which share of the calls is not hedged.
+    hedge: Option<f64>,
+    /// `None` for no bound.
+    budget: Option<RetryBudget>,
+    breaker: bool,
 }
 
 impl Limits {
@@ -56,14 +68,26 @@ impl Limits {
             rpm: rate("run.rpm"),
             itpm: rate("run.itpm"),
             otpm: rate("run.otpm"),
+            adaptive: settings.switch("run.adaptive"),
+            hedge: settings.number("run.hedge"),
+            // Refusals because of a limit are the business of the start rate and of --patience. Charged, they would take
+            // the retries away from calls that failed for another reason.
+            budget: count("run.retry-budget")
+                .filter(|tokens| *tokens > 0)
+                .map(|tokens| RetryBudget::new(tokens).throttled(0)),
+            breaker: settings.switch("run.circuit-breaker"),
         }
     }
 
-    /// Returns the same limits for so many jobs at a time, without a deadline.
+    /// Returns the same limits for so many jobs at a time, without a deadline, and without what would make a measurement
+    /// depend on its own past.
     pub(crate) fn at_a_time(&self, max_concurrent: NonZeroUsize) -> Self {
         Self {
             max_concurrent,
             deadline: None,
+            adaptive: false,
+            hedge: None,
+            breaker: false,
             ..self.clone()
         }
     }
@@ -71,6 +95,30 @@ impl Limits {
     /// Returns the most attempts that a job has.
     pub(crate) const fn attempts(&self) -> NonZeroU32 {
         NonZeroU32::MIN.saturating_add(self.retries)
+    }
+
+    /// Returns limits for votes whose calls keep to `self` elsewhere: as many votes at a time as calls, until the deadline.
+    pub(crate) fn of_votes(&self) -> Self {
+        Self {
+            retries: 0,
+            timeout: None,
+            rpm: None,
+            itpm: None,
+            otpm: None,
+            adaptive: false,
+            hedge: None,
+            budget: None,
+            breaker: false,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the same limits without a deadline.
+    pub(crate) fn without_deadline(&self) -> Self {
+        Self {
+            deadline: None,
+            ..self.clone()
+        }
     }
 
     /// Makes the executor.
@@ -98,15 +146,29 @@ impl Limits {
             .max_concurrent(self.max_concurrent)
             .retry(retry)
             .rates(rates)
+            .retry_budget(self.budget)
             .seed(self.seed);
+        if self.adaptive {
+            let first = FIRST.min(self.max_concurrent);
+            let limit = AdaptiveLimit::new().initial(first).max(self.max_concurrent);
+            builder = builder.each_key(KeyPolicy::new().limit(limit));
+        }
+        if let Some(quantile) = self.hedge {
+            builder = builder.hedge(Hedge::new().quantile(quantile));
+        }
+        if self.breaker {
+            builder = builder.circuit_breaker(CircuitBreaker::new());
+        }
         if let Some(timeout) = self.timeout {
             builder = builder.attempt_timeout(timeout);
         }
         if let Some(deadline) = self.deadline {
             builder = builder.deadline(deadline);
         }
-        builder
-            .build()
-            .map_err(|error| CliError::usage("the limits make no sense").cause(&error))
+        builder.build().map_err(|error| {
+            CliError::usage("the limits make no sense")
+                .cause(&error)
+                .hint("`throng config show --origin` says what set each of them")
+        })
     }
 }

@@ -7,66 +7,12 @@ use serde::Serialize;
 use throng_core::{OutcomeKind, Usage};
 use throng_exec::{Distribution, RunSummary};
 
-use super::errors::{self, Counted, Errors};
+use super::errors::{self, Counted};
+use super::keys::{self, KeyRow};
 use super::progress::short;
-use crate::output::{FinishedTask, ms};
+use super::written::{NeverBegan, NotRun, Written};
+use crate::output::ms;
 use crate::ui::counted;
-
-/// What was read and not run.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct NotRun {
-    /// Ids that had succeeded in the output before.
-    pub(crate) already_done: u64,
-    /// Wrong records that were left out.
-    pub(crate) invalid: u64,
-    /// Good records that no call was made for, because the run stopped before.
-    pub(crate) not_started: u64,
-}
-
-/// What became of the lines of a run.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
-    /// Result lines that were written.
-    pub(crate) lines: u64,
-    /// Answers that could not be written.
-    pub(crate) lost: u64,
-    /// What jobs failed with.
-    pub(crate) errors: Errors,
-    /// Jobs that the executor took and that ended before their first attempt.
-    pub(crate) never_began: NeverBegan,
-}
-
-/// Jobs without an attempt: they have no line, and count as not started.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct NeverBegan {
-    pub(crate) cancelled: u64,
-    pub(crate) skipped: u64,
-    /// How long they had waited, which is no part of where the time of the jobs went.
-    pub(crate) queued: Duration,
-    pub(crate) throttled: Duration,
-}
-
-impl NeverBegan {
-    /// Takes a job that has ended; false if it had an attempt.
-    pub(crate) fn take(&mut self, finished: &FinishedTask) -> bool {
-        if finished.attempts > 0 {
-            return false;
-        }
-        match finished.outcome.kind() {
-            OutcomeKind::Cancelled => self.cancelled += 1,
-            OutcomeKind::Skipped => self.skipped += 1,
-            _ => return false,
-        }
-        self.queued += finished.timing.queued;
-        self.throttled += finished.timing.throttled;
-        true
-    }
-
-    /// Returns how many there were.
-    pub(crate) const fn count(self) -> u64 {
-        self.cancelled + self.skipped
-    }
-}
 
 /// A measurement of jobs run one by one.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -100,12 +46,17 @@ pub(crate) struct Summary {
     skipped_not_started: u64,
     lines_written: u64,
     answers_lost: u64,
+    /// Records that got the answer of an equal one, each of which is a call saved.
+    deduplicated: u64,
     errors: Vec<Counted>,
     wall_s: f64,
     throughput_per_s: f64,
     attempts: u64,
     retries: u64,
     throttles: u64,
+    retries_refused: u64,
+    hedges: u64,
+    hedges_won: u64,
     usage: Usage,
     queued_s: f64,
     throttled_s: f64,
@@ -115,6 +66,8 @@ pub(crate) struct Summary {
     running_ms: Times,
     first_token_ms: Times,
     sequential: Option<Sequential>,
+    votes: Option<Votes>,
+    keys: Vec<KeyRow>,
     simulated: bool,
     provider: String,
     model: String,
@@ -123,19 +76,27 @@ pub(crate) struct Summary {
     exit_code: u8,
 }
 
+/// What the votes of a run asked.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Votes {
+    agents: u64,
+    asked: u64,
+    saved: u64,
+}
+
 #[derive(Debug, Serialize)]
-struct Times {
+pub(super) struct Times {
     count: u64,
     min: f64,
     mean: f64,
-    p50: f64,
-    p95: f64,
+    pub(super) p50: f64,
+    pub(super) p95: f64,
     p99: f64,
     max: f64,
 }
 
 impl Times {
-    fn new(times: &Distribution) -> Self {
+    pub(super) fn new(times: &Distribution) -> Self {
         Self {
             count: times.count,
             min: ms(times.min),
@@ -153,7 +114,7 @@ fn round(n: f64) -> f64 {
     (n * 1e3).round() / 1e3
 }
 
-fn seconds(time: Duration) -> f64 {
+pub(super) fn seconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1e6
 }
 
@@ -170,26 +131,29 @@ pub(crate) struct About {
     pub(crate) max_concurrent: u64,
     /// The seed.
     pub(crate) seed: u64,
+    /// How many agents vote on each record.
+    pub(crate) agents: Option<u64>,
 }
 
 impl Summary {
-    /// Puts the figures together.
+    /// Puts the figures together. `calls` is the run of the calls, which is `run` itself unless there are votes.
     pub(crate) fn new(
         run: &RunSummary,
+        calls: &RunSummary,
         not_run: NotRun,
         written: &Written,
         sequential: Option<(u64, Duration)>,
         about: About,
         exit_code: u8,
     ) -> Self {
-        let never = written.never_began;
-        let count = |kind| match kind {
-            OutcomeKind::Cancelled => run.count(kind) - never.cancelled,
-            kind => run.count(kind),
+        // The run of the calls has no part of votes that never began.
+        let never = if about.agents.is_some() {
+            NeverBegan::default()
+        } else {
+            written.never_began
         };
-        // A job that the executor skipped had no attempt, so that this is zero and only keeps the sum right.
-        let odd = run.count(OutcomeKind::Skipped) - never.skipped;
-        let skipped = odd + not_run.already_done + not_run.invalid + not_run.not_started;
+        let count = |kind| written.counts.of(kind);
+        let skipped = not_run.already_done + not_run.invalid + not_run.not_started;
         let tried = count(OutcomeKind::Succeeded)
             + count(OutcomeKind::Failed)
             + count(OutcomeKind::TimedOut)
@@ -207,7 +171,7 @@ impl Summary {
         });
         Self {
             v: 1,
-            total: run.ended() - never.count() - odd + skipped,
+            total: written.counts.sum() + skipped,
             succeeded: count(OutcomeKind::Succeeded),
             failed: count(OutcomeKind::Failed),
             timed_out: count(OutcomeKind::TimedOut),
@@ -217,24 +181,34 @@ impl Summary {
             skipped,
             skipped_already_done: not_run.already_done,
             skipped_invalid: not_run.invalid,
-            skipped_not_started: not_run.not_started + odd,
+            skipped_not_started: not_run.not_started,
             lines_written: written.lines,
             answers_lost: written.lost,
+            deduplicated: written.copies,
             errors: written.errors.sorted(),
             wall_s: seconds(run.wall),
             throughput_per_s: round(per_second(tried as f64)),
-            attempts: run.attempts,
-            retries: run.retries,
-            throttles: run.throttles,
-            usage: run.usage,
-            queued_s: seconds(run.queued.saturating_sub(never.queued)),
-            throttled_s: seconds(run.throttled.saturating_sub(never.throttled)),
-            backoff_s: seconds(run.backoff),
-            running_s: seconds(run.running),
-            overlap: round(run.overlap()),
-            running_ms: Times::new(&run.running_time),
-            first_token_ms: Times::new(&run.first_output),
+            attempts: calls.attempts,
+            retries: calls.retries,
+            throttles: calls.throttles,
+            retries_refused: calls.retries_refused,
+            hedges: calls.hedges,
+            hedges_won: calls.hedges_won,
+            usage: calls.usage,
+            queued_s: seconds(calls.queued.saturating_sub(never.queued)),
+            throttled_s: seconds(calls.throttled.saturating_sub(never.throttled)),
+            backoff_s: seconds(calls.backoff),
+            running_s: seconds(calls.running),
+            overlap: round(per_second(calls.running.as_secs_f64())),
+            running_ms: Times::new(&calls.running_time),
+            first_token_ms: Times::new(&calls.first_output),
             sequential,
+            votes: about.agents.map(|agents| Votes {
+                agents,
+                asked: written.votes.0,
+                saved: written.votes.1,
+            }),
+            keys: written.keys.rows(calls),
             simulated: about.simulated,
             provider: about.provider,
             model: about.model,
@@ -262,6 +236,22 @@ impl Summary {
                 format!("{} could not be written", counted(self.answers_lost, "answer")),
             ));
         }
+        if self.deduplicated > 0 {
+            let rest = "got the answer of an equal one, without a call";
+            rows.push((
+                "equal",
+                format!("{} {rest}", counted(self.deduplicated, "record")),
+            ));
+        }
+        if let Some(votes) = self.votes {
+            let text = format!(
+                "{} asked, {} saved, {} for each record",
+                counted(votes.asked, "agent"),
+                votes.saved,
+                votes.agents
+            );
+            rows.push(("votes", text));
+        }
         for (index, line) in errors::lines(&self.errors).into_iter().enumerate() {
             rows.push((if index == 0 { "errors" } else { "" }, line));
         }
@@ -288,10 +278,23 @@ impl Summary {
         }
         rows.push(("running", times(&self.running_ms)));
         rows.push(("first token", times(&self.first_token_ms)));
+        let mut extra = String::new();
+        if self.hedges > 0 {
+            let _ = write!(
+                extra,
+                ", {}, {} of them first",
+                counted(self.hedges, "hedge"),
+                self.hedges_won
+            );
+        }
+        if self.retries_refused > 0 {
+            let n = self.retries_refused;
+            let _ = write!(extra, ", {n} more retries than --retry-budget pays for");
+        }
         rows.push((
             "attempts",
             format!(
-                "{}, of them {}, {} refused by a limit",
+                "{}, of them {}, {} refused by a limit{extra}",
                 self.attempts,
                 match self.retries {
                     1 => "1 retry".to_owned(),
@@ -302,6 +305,9 @@ impl Summary {
         ));
         rows.push(("time went", self.where_time_went()));
         rows.push(("tokens", self.tokens()));
+        for (index, line) in keys::lines(&self.keys).into_iter().enumerate() {
+            rows.push((if index == 0 { "keys" } else { "" }, line));
+        }
         rows.push((
             "made by",
             format!("{}, model {}, seed {}", self.provider, self.model, self.seed),

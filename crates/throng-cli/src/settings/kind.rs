@@ -22,8 +22,12 @@ pub(crate) enum Kind {
     Url,
     /// A path, relative to the current folder.
     Path,
-    /// True or false.
+    /// A number above so many hundredths and below 1.
+    Share(u32),
+    /// True or false; its flag turns it off.
     Switch,
+    /// True or false; its flag turns it on.
+    Toggle,
     /// One of a few words.
     Choice(&'static [&'static str]),
 }
@@ -33,7 +37,7 @@ pub(crate) enum Kind {
 pub(crate) enum Value {
     /// See [`Kind::Count`].
     Count(u64),
-    /// See [`Kind::Number`].
+    /// See [`Kind::Number`] and [`Kind::Share`].
     Number(f64),
     /// See [`Kind::Duration`].
     Duration(Duration),
@@ -41,7 +45,7 @@ pub(crate) enum Value {
     Text(String),
     /// See [`Kind::Path`].
     Path(PathBuf),
-    /// See [`Kind::Switch`].
+    /// See [`Kind::Switch`] and [`Kind::Toggle`].
     Switch(bool),
 }
 
@@ -60,6 +64,10 @@ impl Kind {
             },
             Self::Number(least, most) => match text.parse::<f64>() {
                 Ok(n) if n >= f64::from(least) && n <= f64::from(most) => Ok(Value::Number(n)),
+                _ => refused(),
+            },
+            Self::Share(percent) => match text.parse::<f64>() {
+                Ok(n) if n > f64::from(percent) / 100.0 && n < 1.0 => Ok(Value::Number(n)),
                 _ => refused(),
             },
             Self::Duration => match humantime::parse_duration(text) {
@@ -81,7 +89,7 @@ impl Kind {
             },
             Self::Path if text.is_empty() => refused(),
             Self::Path => Ok(Value::Path(PathBuf::from(text))),
-            Self::Switch => match text {
+            Self::Switch | Self::Toggle => match text {
                 "true" | "1" | "yes" | "on" => Ok(Value::Switch(true)),
                 "false" | "0" | "no" | "off" => Ok(Value::Switch(false)),
                 _ => refused(),
@@ -99,9 +107,9 @@ impl Kind {
     pub(crate) fn read_toml(self, value: &DeValue<'_>) -> Result<Value, String> {
         let text = match (self, value) {
             (Self::Count(..), DeValue::Integer(n)) if n.radix() == 10 => n.as_str(),
-            (Self::Number(..), DeValue::Integer(n)) if n.radix() == 10 => n.as_str(),
-            (Self::Number(..), DeValue::Float(n)) => n.as_str(),
-            (Self::Switch, DeValue::Boolean(on)) => return Ok(Value::Switch(*on)),
+            (Self::Number(..) | Self::Share(_), DeValue::Integer(n)) if n.radix() == 10 => n.as_str(),
+            (Self::Number(..) | Self::Share(_), DeValue::Float(n)) => n.as_str(),
+            (Self::Switch | Self::Toggle, DeValue::Boolean(on)) => return Ok(Value::Switch(*on)),
             (
                 Self::Duration | Self::Text | Self::Url | Self::Path | Self::Choice(_),
                 DeValue::String(text),
@@ -125,7 +133,10 @@ impl Kind {
             Self::Text => "text".to_owned(),
             Self::Url => "an address that begins with http:// or https://".to_owned(),
             Self::Path => "a path".to_owned(),
-            Self::Switch => "true or false".to_owned(),
+            Self::Share(percent) => {
+                format!("a number above {} and below 1", f64::from(percent) / 100.0)
+            }
+            Self::Switch | Self::Toggle => "true or false".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
         }
     }
@@ -134,12 +145,12 @@ impl Kind {
     pub(crate) fn type_name(self) -> String {
         match self {
             Self::Count(..) => "whole number".to_owned(),
-            Self::Number(..) => "number".to_owned(),
+            Self::Number(..) | Self::Share(_) => "number".to_owned(),
             Self::Duration => "duration".to_owned(),
             Self::Text => "text".to_owned(),
             Self::Url => "URL".to_owned(),
             Self::Path => "path".to_owned(),
-            Self::Switch => "true or false".to_owned(),
+            Self::Switch | Self::Toggle => "true or false".to_owned(),
             Self::Choice(words) => words
                 .iter()
                 .map(|word| format!("`{word}`"))
@@ -152,11 +163,12 @@ impl Kind {
     pub(crate) const fn placeholder(self) -> &'static str {
         match self {
             Self::Count(..) | Self::Number(..) => "N",
+            Self::Share(_) => "SHARE",
             Self::Duration => "DURATION",
             Self::Text => "TEXT",
             Self::Url => "URL",
             Self::Path => "FILE",
-            Self::Switch => "BOOL",
+            Self::Switch | Self::Toggle => "BOOL",
             Self::Choice(_) => "WORD",
         }
     }
@@ -205,6 +217,11 @@ mod tests {
         check(Kind::Number(0, 2), "0.7", Some(Value::Number(0.7)));
         check(Kind::Number(0, 2), "NaN", None);
         check(Kind::Number(0, 2), "2.1", None);
+        check(Kind::Share(0), "0", None);
+        check(Kind::Share(0), "0.95", Some(Value::Number(0.95)));
+        check(Kind::Share(50), "0.5", None);
+        check(Kind::Share(50), "1", None);
+        check(Kind::Toggle, "on", Some(Value::Switch(true)));
         check(
             Kind::Duration,
             "1m 30s",

@@ -10,6 +10,8 @@ pub(crate) enum Scope {
     Global,
     /// By the commands that call a model: `run` and `bench`.
     Provider,
+    /// By the commands that send prompts of the user: `run` and `vote`.
+    Call,
     /// By `run`.
     Run,
 }
@@ -27,6 +29,8 @@ pub(crate) struct Setting {
     pub(crate) kind: Kind,
     /// Its value where nothing sets it, as text.
     pub(crate) default: Option<&'static str>,
+    /// Its value where its flag is given without one; `None` if the flag needs a value.
+    pub(crate) bare: Option<&'static str>,
     /// One line on what it does.
     pub(crate) help: &'static str,
     /// More on it; empty if the one line says all.
@@ -63,6 +67,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         group: "Global options",
         kind: Kind::Choice(&["human", "json", "ndjson"]),
         default: Some("human"),
+        bare: None,
         help: "The form of reports and messages",
         more: "Result lines of `run` are JSON Lines in every form. With `json` and `ndjson` the messages on standard \
                error are one JSON object a line, and the report of the command is JSON: on standard output, or, for \
@@ -74,6 +79,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         group: "Global options",
         kind: Kind::Choice(&["auto", "always", "never"]),
         default: Some("auto"),
+        bare: None,
         help: "When to use colours on standard error",
         more: "`auto` follows the terminal, NO_COLOR and CLICOLOR_FORCE.",
     },
@@ -83,6 +89,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         group: "Global options",
         kind: Kind::Switch,
         default: Some("true"),
+        bare: None,
         help: "Show no progress bar and no progress lines",
         more: "Without this flag a terminal shows a bar, and anything else gets a line every 10 seconds.",
     },
@@ -92,6 +99,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         group: "Global options",
         kind: Kind::Text,
         default: None,
+        bare: None,
         help: "Which log lines to write, such as `info` or `throng_llm=debug`",
         more: "Wins over -v. Prompts, completions and keys are never logged.",
     },
@@ -101,6 +109,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         group: "Global options",
         kind: Kind::Path,
         default: None,
+        bare: None,
         help: "Append log lines to this file instead of standard error",
         more: "",
     },
@@ -110,6 +119,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         group: "Provider",
         kind: Kind::Choice(&["sim", "openai"]),
         default: None,
+        bare: None,
         help: "Who answers: `openai`, for any server that speaks its chat API, or `sim`",
         more: "Without it, a --base-url means `openai`, and otherwise a simulated model server is started on the \
                loopback address. Its answers are made up; nothing leaves the machine.",
@@ -120,6 +130,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         group: "Provider",
         kind: Kind::Url,
         default: None,
+        bare: None,
         help: "Address of the API, such as http://localhost:8080/v1",
         more: "Default for `--provider openai`: https://api.openai.com/v1.",
     },
@@ -129,6 +140,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         group: "Provider",
         kind: Kind::Text,
         default: None,
+        bare: None,
         help: "Model to ask for; needed with `openai`",
         more: "",
     },
@@ -138,6 +150,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         group: "Provider",
         kind: Kind::Text,
         default: None,
+        bare: None,
         help: "Name of the environment variable that holds the key",
         more: "Without it and without --api-key-file the key is that of THRONG_API_KEY, else of OPENAI_API_KEY. \
                There is no flag for the key itself, because other users can read command lines. A project file \
@@ -149,16 +162,18 @@ pub(crate) static SETTINGS: &[Setting] = &[
         group: "Provider",
         kind: Kind::Path,
         default: None,
+        bare: None,
         help: "File that holds the key",
         more: "Wins over every variable. White space around the key is dropped. A project file may set this only if \
                --config names it.",
     },
     Setting {
         key: "run.system",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Prompts",
         kind: Kind::Text,
         default: None,
+        bare: None,
         help: "System message put ahead of each prompt",
         more: "Records that bring `messages` with a system message of their own keep that one.",
     },
@@ -168,6 +183,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         group: "Prompts",
         kind: Kind::Text,
         default: None,
+        bare: None,
         help: "Field of each record that holds the prompt",
         more: "Without it and without --template: `messages` if the record has it, else the first of `prompt`, \
                `question`, `input`, `text`, `instruction`. `a.b` reaches into a nested object.",
@@ -178,70 +194,103 @@ pub(crate) static SETTINGS: &[Setting] = &[
         group: "Prompts",
         kind: Kind::Text,
         default: None,
+        bare: None,
         help: "Text of the prompt, with {field} where a field of the record goes",
         more: "`{a.b}` reaches into a nested object; `{{` and `}}` are single braces.",
     },
     Setting {
-        key: "run.temperature",
+        key: "run.priority-field",
         scope: Scope::Run,
+        group: "Prompts",
+        kind: Kind::Text,
+        default: None,
+        bare: None,
+        help: "Field of each record that says how soon it goes",
+        more: "It holds a whole number from -128 to 127, the higher the sooner, or `low` (-10), \
+               `normal` (0) or `high` (10). A record without it is normal. It orders what is read \
+               ahead: four times --max-concurrent, at least 64; waiting raises it by one a second.",
+    },
+    Setting {
+        key: "run.key-field",
+        scope: Scope::Run,
+        group: "Prompts",
+        kind: Kind::Text,
+        default: None,
+        bare: None,
+        help: "Field of each record that names whose limits it uses, such as a tenant",
+        more: "It holds a text or a number. Records of different keys take turns; a Retry-After pauses \
+               the records of its key only; the retry budget, the adaptive limit, the hedges and the \
+               circuit breaker are the key's. Records without it share one. --max-concurrent and the \
+               rates are those of the whole run. The summary has a row for each of the first 256 keys.",
+    },
+    Setting {
+        key: "run.temperature",
+        scope: Scope::Call,
         group: "Prompts",
         kind: Kind::Number(0, 2),
         default: None,
+        bare: None,
         help: "Sampling temperature, 0 to 2; the provider's own default if absent",
         more: "",
     },
     Setting {
         key: "run.max-output-tokens",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Prompts",
         kind: COUNT32,
         default: None,
+        bare: None,
         help: "Most tokens that one answer may have; the provider's own limit if absent",
         more: "",
     },
     Setting {
         key: "run.max-concurrent",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Limits",
         kind: Kind::Count(1, 100_000),
         default: Some("32"),
+        bare: None,
         help: "Most calls that run at a time",
         more: "32 keeps a server with the usual limits busy without a burst that it refuses, and stays under the \
                connection limits of common gateways and operating systems.",
     },
     Setting {
         key: "run.rpm",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Limits",
         kind: COUNT32,
         default: None,
+        bare: None,
         help: "Most requests that start in a minute",
         more: "",
     },
     Setting {
         key: "run.itpm",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Limits",
         kind: COUNT32,
         default: None,
+        bare: None,
         help: "Most input tokens in a minute",
         more: "A prompt is counted as one token for four characters until the provider reports its figure.",
     },
     Setting {
         key: "run.otpm",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Limits",
         kind: COUNT32,
         default: None,
+        bare: None,
         help: "Most output tokens in a minute",
         more: "An answer is counted as --max-output-tokens, or 256 without it, until the provider reports its figure.",
     },
     Setting {
         key: "run.retries",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Limits",
         kind: Kind::Count(0, 1000),
         default: Some("6"),
+        bare: None,
         help: "Most further attempts after the first",
         more: "Errors that cannot get better, such as a refused key, are not tried again. Calls that the provider \
                refuses because of a limit (429, and 503 or 529 with a Retry-After) do not use retries up: they are \
@@ -249,10 +298,11 @@ pub(crate) static SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "run.patience",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Limits",
         kind: Kind::Duration,
         default: Some("10m"),
+        bare: None,
         help: "Longest time that one job is refused because of a limit, before it fails",
         more: "Counts the job's refused attempts (429, and 503 or 529 with a Retry-After) and the waits after them. A \
                Retry-After that goes beyond what is left of it fails the job at once. Such refusals do not use up \
@@ -260,48 +310,182 @@ pub(crate) static SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "run.backoff-base",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Limits",
         kind: Kind::Duration,
         default: Some("500ms"),
+        bare: None,
         help: "Longest wait before the first retry; it doubles with each retry",
         more: "Each wait is drawn evenly between zero and that bound, and is never shorter than a Retry-After.",
     },
     Setting {
         key: "run.backoff-cap",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Limits",
         kind: Kind::Duration,
         default: Some("30s"),
+        bare: None,
         help: "Bound of the wait before any retry",
         more: "",
     },
     Setting {
         key: "run.timeout",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Limits",
         kind: Kind::Duration,
         default: Some("2m"),
+        bare: None,
         help: "Time allowed for one attempt",
         more: "",
     },
     Setting {
         key: "run.deadline",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Limits",
         kind: Kind::Duration,
         default: None,
+        bare: None,
         help: "Time allowed for the whole run",
         more: "What has not begun by then is skipped, and the exit code is 5.",
     },
     Setting {
+        key: "run.adaptive",
+        scope: Scope::Call,
+        group: "Limits",
+        kind: Kind::Toggle,
+        default: Some("false"),
+        bare: Some("true"),
+        help: "Find by itself how many calls of each key run at a time",
+        more: "It begins at 8 (at --max-concurrent, if that is less), grows while nothing is refused, \
+               and is cut when calls are. --max-concurrent is then the ceiling, of each key and of all \
+               together.",
+    },
+    Setting {
+        key: "run.hedge",
+        scope: Scope::Call,
+        group: "Limits",
+        kind: Kind::Share(0),
+        default: None,
+        bare: Some("0.95"),
+        help: "Ask a second time beside a call that takes longer than this share of the others",
+        more: "The first of the two to succeed counts, and the other is dropped. Without a value it is \
+               0.95: calls slower than 95 % of the last ones. It begins when 20 calls of the key have \
+               succeeded, is at most one call in twenty, keeps to every limit and is charged to \
+               --retry-budget.",
+    },
+    Setting {
+        key: "run.retry-budget",
+        scope: Scope::Call,
+        group: "Limits",
+        kind: Kind::Count(0, u32::MAX as u64),
+        default: Some("0"),
+        bare: None,
+        help: "How much retries and hedges of a key may spend while calls fail; 0 is no bound",
+        more: "Each key begins with so many tokens. A retry after an error or a timeout takes 14, and so does a hedge; \
+               a success brings back what its retry took, or 1. A job whose retry cannot be paid fails with the \
+               error that it has: 500 pay for 35 retries while nothing succeeds. Retries after a refusal because of \
+               a limit cost nothing; --patience bounds them. Without a bound a run sits out the restart of a server; \
+               with one it spares a server that others use too.",
+    },
+    Setting {
+        key: "run.circuit-breaker",
+        scope: Scope::Call,
+        group: "Limits",
+        kind: Kind::Toggle,
+        default: Some("false"),
+        bare: Some("true"),
+        help: "Leave a key alone for 30 s when half of its last 20 calls failed",
+        more: "Then one call tries whether it works again; the others wait. Refusals because of a limit \
+               and refused prompts do not count as failures.",
+    },
+    Setting {
         key: "run.seed",
-        scope: Scope::Run,
+        scope: Scope::Call,
         group: "Limits",
         kind: Kind::Count(0, u64::MAX),
         default: None,
+        bare: None,
         help: "Seed of all randomness: jitter, and the simulated server's behaviour",
         more: "Without it a new one is taken for each run; the summary names it.",
+    },
+    Setting {
+        key: "run.dedup",
+        scope: Scope::Run,
+        group: "Equal prompts and votes",
+        kind: Kind::Choice(&["off", "exact", "normalised", "json"]),
+        default: Some("off"),
+        bare: Some("exact"),
+        help: "Ask equal prompts of a run once, and give each record the answer",
+        more: "Two records are equal if their messages and their keys are. `exact` compares every byte; \
+               `normalised` leaves out case, white space, surrounding marks and final punctuation; \
+               `json` compares prompts that are JSON by their value. Without a value it is `exact`. The \
+               line of a copy names the record that was asked in `same_as`. Answers are kept in memory \
+               to the end of the run; those of an earlier run that --resume keeps are not looked at.",
+    },
+    Setting {
+        key: "run.vote",
+        scope: Scope::Run,
+        group: "Equal prompts and votes",
+        kind: Kind::Count(1, 10_000),
+        default: None,
+        bare: None,
+        help: "Ask each prompt of so many agents, and take the answer that most of them give",
+        more: "The agents are the same model with the seeds 0, 1, 2 and so on. No further agent is \
+               asked when it would hardly change the answer. All limits hold over all calls of the run. \
+               A prompt without consensus has failed, and its line says how the votes stand.",
+    },
+    Setting {
+        key: "run.vote-equivalence",
+        scope: Scope::Run,
+        group: "Equal prompts and votes",
+        kind: Kind::Choice(&["exact", "normalised", "json"]),
+        default: Some("normalised"),
+        bare: None,
+        help: "When two answers are the same in a vote",
+        more: "`normalised` leaves out case, white space, surrounding marks and final punctuation; \
+               `json` compares answers that are JSON by their value, numbers included.",
+    },
+    Setting {
+        key: "run.vote-threshold",
+        scope: Scope::Run,
+        group: "Equal prompts and votes",
+        kind: Kind::Number(0, 1),
+        default: Some("0"),
+        bare: None,
+        help: "Share of the answers that the winner of a vote needs, 0 to 1",
+        more: "With 0 the answer with the most votes wins. A tie is no consensus.",
+    },
+    Setting {
+        key: "run.vote-quorum",
+        scope: Scope::Run,
+        group: "Equal prompts and votes",
+        kind: Kind::Count(1, 10_000),
+        default: Some("1"),
+        bare: None,
+        help: "How many answers a vote needs",
+        more: "An agent whose call fails for good gives no answer.",
+    },
+    Setting {
+        key: "run.vote-stop",
+        scope: Scope::Run,
+        group: "Equal prompts and votes",
+        kind: Kind::Choice(&["bayesian", "certain", "never"]),
+        default: Some("bayesian"),
+        bare: None,
+        help: "When a vote ends before every agent was asked",
+        more: "`certain`: when the agents that are left cannot change the decision; `bayesian`: also \
+               when they would change it with a probability of at most 1 minus --vote-confidence; \
+               `never`: every agent is asked.",
+    },
+    Setting {
+        key: "run.vote-confidence",
+        scope: Scope::Run,
+        group: "Equal prompts and votes",
+        kind: Kind::Share(50),
+        default: Some("0.95"),
+        bare: None,
+        help: "How sure a vote must be to end early, with `bayesian`",
+        more: "",
     },
 ];
 

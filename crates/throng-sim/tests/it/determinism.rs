@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use throng_sim::{Fault, FaultMix, SimConfig, SimConfigBuilder, expected_text};
 
 use crate::bucket::cases;
-use crate::client::{Client, instant, request, start, stream_request};
+use crate::client::{Client, instant, request, start, stream_request, with};
 
 /// What a client saw, without the parts that number requests in order of arrival.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,22 @@ fn all_faults(seed: u64) -> SimConfigBuilder {
         .fail(0.5)
         .fault_mix(mix)
         .slow(std::time::Duration::from_millis(1), 2)
+}
+
+#[tokio::test]
+async fn the_seed_of_a_request_chooses_among_the_variants() {
+    let variants = std::num::NonZeroU32::new(3).unwrap();
+    let config = instant().seed(4).variants(variants);
+    let known = config.clone().build().unwrap();
+    let server = start(config).await;
+    let ask = async |seed: Option<i64>| {
+        let body = with(request("p"), serde_json::json!({ "seed": seed }));
+        let response = Client::connect(server.addr()).await.post(&body).await.unwrap();
+        response.content()
+    };
+    for (seed, variant) in [(None, 0), (Some(0), 0), (Some(4), 1), (Some(-1), 2)] {
+        assert_eq!(ask(seed).await, known.expected_choice("p", variant), "{seed:?}");
+    }
 }
 
 /// Sends the requests of an order over several connections at a time, and returns what each attempt of each prompt

@@ -72,6 +72,7 @@ pub(in crate::wire) fn read(body: &[u8]) -> Result<Call, ApiError> {
         max_tokens,
         stop,
         n: u32::try_from(n).unwrap_or(1),
+        seed: body.seed,
         form,
         tag: tag.map(|tag| tag.chars().take(MAX_TAG_CHARS).collect()),
     })
@@ -86,6 +87,7 @@ struct Body {
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
     n: Option<u64>,
+    seed: Option<i64>,
     stop: Option<Stop>,
     tools: Option<Vec<Tool>>,
     tool_choice: Option<Value>,

@@ -1,0 +1,171 @@
+//! `throng vote`: one question, several agents, one answer.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use throng_exec::{Attempt, Ballot, Runner};
+use throng_llm::{Completion, LlmError};
+use throng_sim::SimConfig;
+
+use super::poll::Poll;
+use super::report::Report;
+use super::rules::Rules;
+use super::voter::{AgentCall, AgentCaller};
+use crate::app::Context;
+use crate::args::VoteArgs;
+use crate::error::CliError;
+use crate::exit::ExitStatus;
+use crate::explain;
+use crate::input::{Fingerprints, Prompt, Task};
+use crate::provider::Provider;
+use crate::run::{Answerer, Caller, Health, Limits, Shape, runtime};
+use crate::signals::interruption;
+
+/// A longer question is refused.
+const MAX_QUESTION: u64 = 1 << 20;
+
+/// Asks the agents and prints what they decide.
+///
+/// # Errors
+///
+/// If the question, a flag or the provider cannot be used. That there is no consensus is no error; it shows in the
+/// exit status.
+pub(crate) fn vote(context: &Context, args: &VoteArgs) -> Result<ExitStatus, CliError> {
+    let Context { ui, layers, settings } = context;
+    let provider = Provider::choose(settings, layers)?;
+    let rules = Rules::new(args.agents, &args.rules(), settings)?;
+    let question = question(&args.question)?;
+    let shape = Shape::of(settings, provider.model());
+    if let Some(notice) = provider.notice() {
+        ui.notice(notice);
+    }
+    if let Some(note) = provider.unused_model() {
+        ui.note(&note);
+    }
+    if shape.temperature == Some(0.0) {
+        ui.warn("with --temperature 0 the agents give one answer, as far as the model can");
+    }
+    ui.release();
+    let limits = Limits::of(settings);
+    runtime()?.block_on(ask(context, &provider, &limits, shape, &rules, question))
+}
+
+/// Reads the question.
+fn question(text: &str) -> Result<String, CliError> {
+    let mut question = text.to_owned();
+    if text == "-" {
+        question.clear();
+        std::io::stdin()
+            .take(MAX_QUESTION + 1)
+            .read_to_string(&mut question)
+            .map_err(|error| {
+                CliError::usage("cannot read the question from standard input")
+                    .cause(&error)
+                    .hint("it must be text in UTF-8")
+            })?;
+        question.truncate(question.trim_end_matches(['\r', '\n']).len());
+    }
+    if question.len() as u64 > MAX_QUESTION {
+        return Err(CliError::usage("the question is over 1 MiB").hint("ask something shorter"));
+    }
+    if question.trim().is_empty() {
+        return Err(CliError::usage("the question is empty").hint("write it behind `throng vote`, in quotes"));
+    }
+    Ok(question)
+}
+
+async fn ask(
+    context: &Context,
+    provider: &Provider,
+    limits: &Limits,
+    shape: Shape,
+    rules: &Rules,
+    question: String,
+) -> Result<ExitStatus, CliError> {
+    let seed = limits.seed;
+    let simulated = || SimConfig::builder().seed(seed).build();
+    let answerer = Answerer::start(provider, simulated, limits.timeout).await?;
+    match provider {
+        Provider::OpenAi(remote) => {
+            context.ui.note(&remote.describe());
+            if remote.exposes_key() {
+                context.ui.warn(
+                    "the key goes over the network unencrypted, because the address begins with http://",
+                );
+            }
+        }
+        Provider::Sim { .. } => context.ui.note(&answerer.described),
+    }
+    let first = rules.agents().min(limits.max_concurrent).get();
+    let health = Arc::new(Health::new(u32::try_from(first).unwrap_or(u32::MAX)));
+    let agents = Agents {
+        caller: AgentCaller(Caller {
+            client: Arc::clone(&answerer.client),
+            shape: shape.clone(),
+            health: Arc::clone(&health),
+        }),
+        poll: Arc::default(),
+    };
+    let mut task = Task::numbered(1, &Fingerprints::default());
+    task.prompt = Prompt::Text(question);
+    let equivalence = rules.equivalence;
+    let key = move |answer: &Completion| equivalence.key(&answer.text).into_owned();
+    let executor = limits.executor()?;
+    let verdict = tokio::select! {
+        // In this order, so that an interruption is heard before the first call.
+        biased;
+        () = interruption() => {
+            context.ui.note("interrupted: the vote was not decided");
+            return Ok(ExitStatus::Interrupted);
+        }
+        () = health.given_up() => None,
+        verdict = rules.vote.run_by_key(&executor, task, agents, key) => Some(verdict),
+    };
+    let unusable = |error: LlmError| explain::unusable(&error, &provider.shown_url());
+    let Some(verdict) = verdict else {
+        return Err(health.verdict().map_or_else(
+            || CliError::new(ExitStatus::Provider, "the provider cannot be used"),
+            unusable,
+        ));
+    };
+    if let Some(error) = &verdict.error {
+        return Err(CliError::new(ExitStatus::Bug, "the run itself could not go on").cause(error));
+    }
+    if verdict.valid == 0
+        && let Some(error) = health.verdict()
+    {
+        return Err(unusable(error));
+    }
+    let report = Report {
+        verdict: &verdict,
+        model: &shape.model,
+        simulated: provider.is_simulated(),
+        deadline: limits.deadline,
+        seed,
+    };
+    report.show(context)?;
+    if let Some(server) = answerer.server {
+        server.shutdown().await;
+    }
+    Ok(report.status())
+}
+
+/// The agents of the vote.
+struct Agents {
+    caller: AgentCaller,
+    poll: Arc<Poll>,
+}
+
+impl Runner<Ballot<Task>> for Agents {
+    type Output = Completion;
+    type Error = LlmError;
+
+    async fn run(&self, ballot: &Ballot<Task>, cx: Attempt) -> Result<Completion, LlmError> {
+        let call = AgentCall {
+            task: Arc::clone(&ballot.question),
+            poll: Arc::clone(&self.poll),
+            agent: ballot.agent,
+        };
+        self.caller.run(&call, cx).await
+    }
+}
