@@ -57,6 +57,8 @@ pub(crate) struct State<J, T, E> {
     waiting: Vec<Option<Job<J, E>>>,
     /// Places for jobs that have ended, which the consumer has emptied.
     pub(crate) spares: Vec<Record<J, T, E>>,
+    /// The consumer is not woken for single outcomes: more are about to come, and the driver watches.
+    gathering: bool,
     /// Workers that were spawned and have not asked for an attempt yet.
     pub(crate) starting: usize,
     now: Tick,
@@ -67,6 +69,20 @@ pub(crate) struct State<J, T, E> {
 pub(crate) struct Assignment<J, E> {
     pub(crate) start: Start,
     pub(crate) job: Job<J, E>,
+}
+
+/// How many outcomes are gathered at most before the consumer is woken.
+const GATHERED: usize = 32;
+
+/// What a worker does when an attempt has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It takes the next attempt.
+    GoOn,
+    /// The same, and the last ones took next to no time.
+    GoOnBriskly,
+    /// Nothing: it is on its way out.
+    Stop,
 }
 
 /// What a worker goes on with.
@@ -109,6 +125,7 @@ impl<J, T, E> Core<J, T, E> {
                 stream_rests: false,
                 hedging: HashMap::new(),
                 waiting: Vec::new(),
+                gathering: false,
                 spares: Vec::new(),
                 starting: 0,
                 now: 0,
@@ -142,7 +159,7 @@ impl<J, T, E> Core<J, T, E> {
         index: u32,
         left: Left<J, T, E>,
         ended: Ended,
-        take_next: bool,
+        then: Then,
     ) -> (Step, Next<J, T, E>) {
         let mut state = self.lock();
         let now = state.advance(self.tick(at));
@@ -158,10 +175,15 @@ impl<J, T, E> Core<J, T, E> {
             (None, Left::Ended(_)) => debug_assert!(false, "a value or a panic ends its job"),
         }
         let next = Next {
-            assignment: take_next.then(|| state.next_assignment(now)).flatten(),
+            assignment: if then == Then::Stop {
+                None
+            } else {
+                state.next_assignment(now)
+            },
             spare: state.spares.pop(),
         };
         state.deliver_all();
+        state.gathering = then == Then::GoOnBriskly && next.assignment.is_some();
         let mut step = self.step(state);
         step.retry = ending.is_none();
         drop(unused);
@@ -206,6 +228,7 @@ impl<J, T, E> Core<J, T, E> {
 
     /// Looks at the state after a change and lets go of the lock.
     pub(crate) fn step(&self, mut state: MutexGuard<'_, State<J, T, E>>) -> Step {
+        let gathering = std::mem::take(&mut state.gathering);
         let over = state.dispatcher.is_over();
         let wakeup = state.dispatcher.next_wakeup();
         let sooner = wakeup.is_some_and(|at| state.armed.is_none_or(|armed| at < armed));
@@ -213,7 +236,10 @@ impl<J, T, E> Core<J, T, E> {
         let step = Step {
             wants_input: state.jobs.is_some() && wanted,
             wake_driver: over || sooner || (state.stream_rests && wanted),
-            consumer: state.outbox.take_consumer(over),
+            consumer: {
+                let enough = if gathering { GATHERED } else { 1 };
+                state.outbox.take_consumer(over, enough)
+            },
             events: state.dispatcher.has_events(),
             // A worker that is on its way looks for more by itself.
             launch: state.dispatcher.has_slack() && state.starting == 0,
@@ -340,7 +366,7 @@ impl<J, T, E> Core<J, T, E> {
         state.flushing = false;
         let more = state.dispatcher.has_events();
         let over = state.is_over();
-        let consumer = state.outbox.take_consumer(over);
+        let consumer = state.outbox.take_consumer(over, 1);
         drop(state);
         if let Some(consumer) = consumer {
             consumer.wake();

@@ -2,7 +2,8 @@
 //! them does the work of all, and the next one comes when an attempt has to wait, or has taken long.
 //!
 //! Invariant: while attempts may start and permits are free, somebody is about to start them: a worker that is awake and
-//! will look when its attempt waits or ends, or the driver, within two milliseconds.
+//! will look when its attempt waits or ends, or the driver, within two milliseconds. As long may outcomes be gathered before
+//! the consumer is woken, while attempts follow each other without a wait.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -71,6 +72,11 @@ impl Crew {
         }
         self.awake.fetch_sub(1, Ordering::SeqCst);
         self.left.load(Ordering::SeqCst) && self.left.swap(false, Ordering::SeqCst)
+    }
+
+    /// Returns true if one worker does the work of all, and the driver watches that it does.
+    pub(crate) fn is_brisk(&self) -> bool {
+        self.threads > 1 && self.left.load(Ordering::Relaxed)
     }
 
     /// Leaves what may start to a worker that is awake, if there is one; `watch` is called when the driver has to watch it.

@@ -60,9 +60,9 @@ impl<J, T, E> Outbox<J, T, E> {
             .collect()
     }
 
-    /// Returns the waiting consumer if there is something to take.
-    pub(crate) fn take_consumer(&mut self, over: bool) -> Option<Waker> {
-        if over || !self.ready.is_empty() {
+    /// Returns the waiting consumer if there is `enough` to take.
+    pub(crate) fn take_consumer(&mut self, over: bool, enough: usize) -> Option<Waker> {
+        if over || self.ready.len() >= enough {
             self.consumer.take()
         } else {
             None

@@ -9,7 +9,7 @@ use throng_core::{ErrorClass, Outcome};
 use tokio::time::Instant;
 
 use crate::attempt::{Attempt, Reported, Reports};
-use crate::core::Assignment;
+use crate::core::{Assignment, Then};
 use crate::engine::Engine;
 use crate::error::panic_message;
 use crate::machine::{AttemptEnd, Branch, Ended, Start};
@@ -133,7 +133,12 @@ where
             reported: came.reported,
             loser: came.loser,
         };
-        let (step, next) = core.end_attempt(at, start.slot, left, ended, true);
+        let then = if self.engine.crew().is_brisk() {
+            Then::GoOnBriskly
+        } else {
+            Then::GoOn
+        };
+        let (step, next) = core.end_attempt(at, start.slot, left, ended, then);
         self.current = next.assignment;
         self.spare = self.spare.take().or(next.spare);
         if let AttemptEnd::Failed(_) | AttemptEnd::TimedOut | AttemptEnd::Panicked = end {
@@ -182,7 +187,7 @@ where
             loser: Reported::default(),
         };
         let core = &self.engine.core;
-        let (step, _) = core.end_attempt(Instant::now(), start.slot, left, ended, false);
+        let (step, _) = core.end_attempt(Instant::now(), start.slot, left, ended, Then::Stop);
         core.follow_up(step);
         core.driver.notify_one();
     }
