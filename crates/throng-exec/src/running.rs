@@ -116,7 +116,8 @@ where
             if let Some(deadline) = deadline
                 && timer.poll_elapsed(deadline, cx).is_ready()
             {
-                return Poll::Ready((0, Returned::Nothing));
+                let left = usize::from(branches[0].is_none());
+                return Poll::Ready((left, Returned::Nothing));
             }
             let Some(number) = wish.poll(engine, start.slot, cx) else {
                 return Poll::Pending;
