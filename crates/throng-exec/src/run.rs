@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use throng_core::RunId;
-use tokio::task::JoinHandle;
 use tokio::task::coop::poll_proceed;
 
 use crate::core::{Core, Record};
 use crate::machine::Dispatcher;
+use crate::tasks::JoinHandle;
 use crate::{Batches, BreakerState, Finished, Key, Progress, RunError, RunSummary};
 
 /// A run in progress: a stream of [`Finished`] jobs.

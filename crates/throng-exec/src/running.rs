@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tracing::Span;
 
 use crate::Runner;
@@ -17,6 +17,7 @@ use crate::core::Hedged;
 use crate::engine::Engine;
 use crate::error::panic_message;
 use crate::machine::{AttemptEnd, Branch, Start};
+use crate::tasks::{Sleep, sleep_until};
 use crate::worker::{attempt, classify};
 
 /// What came of an attempt.
