@@ -37,10 +37,10 @@ xflags::xflags! {
             /// Run the commands of these files only.
             repeated files: PathBuf
         }
-        /// Run what is too slow for every pull request: random suites at full size, proofs of the locks, fuzzing, a
-        /// release to a local registry, benchmarks.
+        /// Run what is too slow for every pull request: random suites at full size, proofs of the locks, schedules of whole
+        /// runs, fuzzing, a release to a local registry, benchmarks.
         cmd slow {
-            /// Run these parts only (comma-separated): tests, loom, fuzz, release, bench.
+            /// Run these parts only (comma-separated): tests, loom, shuttle, fuzz, release, bench.
             optional --only parts: String
             /// Leave these parts out (comma-separated).
             optional --skip parts: String

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::project::{Project, pick, seconds};
 use crate::{bench, ci, flags, fuzz, release};
 
-const PARTS: [&str; 5] = ["tests", "loom", "fuzz", "release", "bench"];
+const PARTS: [&str; 6] = ["tests", "loom", "shuttle", "fuzz", "release", "bench"];
 
 /// Runs the parts that the flags pick, up to the first that fails.
 pub(crate) fn run(project: &Project, flags: &flags::Slow) -> Result<()> {
@@ -18,6 +18,7 @@ pub(crate) fn run(project: &Project, flags: &flags::Slow) -> Result<()> {
         let result = match part {
             "tests" => tests(project, cases),
             "loom" => loom(project),
+            "shuttle" => shuttle(project, cases),
             "fuzz" => fuzz::run(project, flags.seconds.unwrap_or(60)),
             "release" => release::prove(project),
             _ => bench::run(
@@ -54,6 +55,19 @@ fn loom(project: &Project) -> Result<()> {
     cargo
         .env("RUSTFLAGS", "--cfg throng_loom")
         .env("CARGO_TARGET_DIR", project.root.join("target/loom"))
+        .run()?;
+    Ok(())
+}
+
+/// Explores whole runs with shuttle, each scene under `cases` schedules and more. Like the proofs it has a target directory
+/// of its own.
+fn shuttle(project: &Project, cases: u64) -> Result<()> {
+    let test = ["test", "--release", "-p", "throng-exec", "--lib", "schedules"];
+    let cargo = project.cargo().args(test);
+    cargo
+        .env("RUSTFLAGS", "--cfg throng_shuttle")
+        .env("CARGO_TARGET_DIR", project.root.join("target/shuttle"))
+        .env("THRONG_CASES", cases.to_string())
         .run()?;
     Ok(())
 }

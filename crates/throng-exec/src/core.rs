@@ -5,13 +5,12 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
 use throng_core::{Event, EventSink, Outcome, RunId};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +22,8 @@ use crate::machine::{AttemptEnd, Branch, Dispatcher, Ended, Ending, Start};
 use crate::outbox::Outbox;
 use crate::rate::Tick;
 use crate::record::{Job, Left, Record};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
+use crate::tasks::JoinSet;
 use crate::totals::Totals;
 use crate::{JobSpec, KeyProgress, Progress, RunError, RunSummary};
 
@@ -229,7 +230,8 @@ impl<J, T, E> Core<J, T, E> {
     /// Looks at the state after a change and lets go of the lock.
     pub(crate) fn step(&self, mut state: MutexGuard<'_, State<J, T, E>>) -> Step {
         let gathering = std::mem::take(&mut state.gathering);
-        let over = state.dispatcher.is_over();
+        // An end that is not told yet is for whoever tells of it: a driver that is woken now would look again and again.
+        let over = state.is_over();
         let wakeup = state.dispatcher.next_wakeup();
         let sooner = wakeup.is_some_and(|at| state.armed.is_none_or(|armed| at < armed));
         let wanted = state.dispatcher.wanted() > 0;

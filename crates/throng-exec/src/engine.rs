@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use throng_core::{ErrorClass, RunId};
-use tokio::runtime::Handle;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::core::{Core, State};
 use crate::crew::Crew;
@@ -18,6 +17,7 @@ use crate::input::{End, Input, JobStream, Jobs, Pulled, poll_pull, pull};
 use crate::machine::Dispatcher;
 use crate::outbox::Outbox;
 use crate::rate::Tick;
+use crate::tasks::{Handle, Sleep, sleep_until};
 use crate::worker::Worker;
 use crate::{Executor, Run, RunError, Runner};
 

@@ -36,9 +36,12 @@ mod retry;
 mod run;
 mod runner;
 mod running;
+#[cfg(all(test, throng_shuttle))]
+mod schedules;
 mod shedding;
 mod submit;
 mod sync;
+mod tasks;
 mod totals;
 #[cfg(feature = "tower")]
 pub mod tower;

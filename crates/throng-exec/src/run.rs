@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use throng_core::RunId;
-use tokio::task::JoinHandle;
 use tokio::task::coop::poll_proceed;
 
 use crate::core::Core;
 use crate::machine::Dispatcher;
 use crate::record::Record;
+use crate::tasks::JoinHandle;
 use crate::{Batches, BreakerState, Finished, Key, Progress, RunError, RunSummary};
 
 /// How many emptied places are kept for jobs that will end.

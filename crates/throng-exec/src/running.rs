@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tracing::Span;
 
 use crate::Runner;
@@ -19,6 +19,7 @@ use crate::core::Hedged;
 use crate::engine::Engine;
 use crate::error::panic_message;
 use crate::machine::{AttemptEnd, Branch, Start};
+use crate::tasks::{Sleep, sleep_until};
 use crate::worker::{attempt, classify};
 
 /// What came of an attempt.
@@ -129,10 +130,16 @@ where
                 && timer.poll_elapsed(next, cx).is_ready()
             {
                 if hedge_at != Some(next) {
-                    return Poll::Ready((Branch::First, Returned::Nothing));
+                    // What was used is that of the attempt which is left.
+                    let left = if first_failed {
+                        Branch::Hedge
+                    } else {
+                        Branch::First
+                    };
+                    return Poll::Ready((left, Returned::Nothing));
                 }
                 wish = Wish::of(engine.core.want_hedge(start.slot, cx.waker()));
-                if let Wish::Done = wish {
+                if !matches!(wish, Wish::Begins(_)) {
                     // The deadline has to be waited for.
                     continue;
                 }

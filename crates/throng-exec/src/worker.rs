@@ -85,6 +85,8 @@ where
         state.starting -= 1;
         let tick = state.advance(core.tick(now));
         self.current = state.next_assignment(tick);
+        // Time may have ended jobs that waited.
+        state.deliver_all();
         let step = core.step(state);
         let (wants_input, launch) = (step.wants_input, step.launch);
         core.follow_up(step);

@@ -44,8 +44,9 @@ enum Mode {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
-    Backoff(u32),
+    // Of what is due at the same time, the rest of a key goes first: a retry that is ready then finds the key open.
     Key(u32),
+    Backoff(u32),
 }
 
 /// The state of a run.
@@ -73,6 +74,8 @@ pub(crate) struct Dispatcher {
     begins: Option<Tick>,
     /// When the rates let the next attempt start, if they are what holds it back.
     gate_opens: Option<Tick>,
+    /// When the rates let a second attempt start that waits for one, if they are what holds it back.
+    hedge_opens: Option<Tick>,
     /// The rates have changed since they last held the next attempt back.
     freed: bool,
     gate_shut_since: Option<Tick>,
@@ -111,6 +114,7 @@ impl Dispatcher {
             gate: Gate::new(&settings.rates, settings.throttle),
             begins: (!settings.start_delay.is_zero()).then(|| nanos(settings.start_delay)),
             gate_opens: None,
+            hedge_opens: None,
             freed: false,
             gate_shut_since: None,
             gate_shut: 0,
@@ -248,7 +252,7 @@ impl Dispatcher {
     /// Does what has become due.
     pub(crate) fn tick(&mut self, now: Tick) {
         while let Some(&Reverse((due, timer))) = self.timers.peek() {
-            if due > now {
+            if due > now || self.is_over() {
                 break;
             }
             self.timers.pop();
@@ -273,6 +277,7 @@ impl Dispatcher {
         at(self.timers.peek().map(|&Reverse((due, _))| due));
         at(self.sheds.front().map(|&(due, ..)| due));
         at(self.gate_opens);
+        at(self.hedge_opens);
         at(self.abort_at);
         if self.mode == Mode::Open {
             at(self.deadline);

@@ -114,6 +114,7 @@ impl Dispatcher {
         for index in std::mem::take(&mut self.hedges) {
             self.slots[index as usize].hedge = Hedging::Off;
         }
+        self.hedge_opens = None;
     }
 
     pub(super) fn close(&mut self, now: Tick, index: u32, ending: Ending) -> Ending {

@@ -52,28 +52,35 @@ impl Dispatcher {
         std::mem::take(&mut self.granted)
     }
 
-    /// Gives permits to the second attempts that wait for one, as far as every limit allows. O(those that wait).
+    /// Gives permits to the second attempts that wait for one, as far as every limit allows; where only rates forbid it,
+    /// notes until when. O(those that wait).
     pub(super) fn grant_hedges(&mut self, now: Tick) {
+        self.hedge_opens = None;
         let mut left = self.hedges.len();
         while left > 0 && self.may_start(now) {
             left -= 1;
             let Some(index) = self.hedges.pop_front() else {
                 return;
             };
-            if self.hedge_has_room(now, index) {
-                self.grant_hedge(now, index);
-            } else {
-                self.hedges.push_back(index);
+            match self.hedge_ready_at(now, index) {
+                Some(at) if at <= now => {
+                    self.grant_hedge(now, index);
+                    continue;
+                }
+                Some(at) => self.hedge_opens = Some(self.hedge_opens.map_or(at, |sooner| sooner.min(at))),
+                None => {}
             }
+            self.hedges.push_back(index);
         }
     }
 
-    fn hedge_has_room(&self, now: Tick, index: u32) -> bool {
+    /// Returns when the rates let the second attempt start, if nothing else holds it back.
+    fn hedge_ready_at(&self, now: Tick, index: u32) -> Option<Tick> {
         let slot = &self.slots[index as usize];
-        self.has_room(slot.weight)
-            && !self.keys.get(slot.key).must_wait()
-            && self.gate.ready_at(now, slot.cost) <= now
-            && self.key_opens(now, slot.key, slot.cost).is_none()
+        let free = self.has_room(slot.weight) && !self.keys.get(slot.key).must_wait();
+        let of_run = self.gate.ready_at(now, slot.cost);
+        let of_key = self.key_opens(now, slot.key, slot.cost).unwrap_or(now);
+        free.then_some(of_run.max(of_key))
     }
 
     fn grant_hedge(&mut self, now: Tick, index: u32) {
@@ -103,6 +110,9 @@ impl Dispatcher {
             Hedging::Off => None,
             Hedging::Wanted => {
                 self.hedges.retain(|&other| other != index);
+                if self.hedges.is_empty() {
+                    self.hedge_opens = None;
+                }
                 None
             }
             Hedging::Running(active) => Some(active),

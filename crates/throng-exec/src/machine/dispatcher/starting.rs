@@ -37,8 +37,12 @@ impl Dispatcher {
         Some(self.start(now, key, index))
     }
 
-    /// Returns how many attempts may start now, as far as the concurrency and the next job's rates go.
+    /// Gives permits to the second attempts that wait for one, and returns how many attempts may start after them, as far
+    /// as the concurrency and the next job's rates go.
     pub(crate) fn startable(&mut self, now: Tick) -> usize {
+        if !self.hedges.is_empty() {
+            self.grant_hedges(now);
+        }
         match self.next_ready(now) {
             Some(()) => self.ready().min(self.limit - self.in_use),
             None => 0,
