@@ -167,8 +167,8 @@ struct Stage<'a, J, I, P> {
     now: Tick,
 }
 
-/// What happens when: the time, the order of asking, the slot, which of its attempts, and what.
-type When = (Tick, u64, u32, u32, Cue);
+/// What happens when: the time, the order of asking, the slot, which attempt of which job, and what.
+type When = (Tick, u64, u32, (JobId, u32), Cue);
 
 struct Role<J> {
     job: J,
@@ -316,7 +316,7 @@ where
                 at,
                 self.dispatcher.stats().attempts,
                 slot,
-                attempt.get(),
+                (job, attempt.get()),
                 Cue::Hedge,
             )));
         }
@@ -334,18 +334,18 @@ where
         if at < Tick::MAX {
             let order = self.dispatcher.stats().attempts;
             self.cues
-                .push(Reverse((at, order, slot, ask.attempt.get(), Cue::End)));
+                .push(Reverse((at, order, slot, (ask.job, ask.attempt.get()), Cue::End)));
         }
         role.live[branch as usize] = Some((ask, answer, ends_by));
     }
 
-    fn play(&mut self, slot: u32, attempt: u32, cue: Cue) {
+    fn play(&mut self, slot: u32, (job, attempt): (JobId, u32), cue: Cue) {
         let Some(role) = &mut self.cast[slot as usize] else {
             return;
         };
         let branch = role.live.iter().position(|live| {
             live.as_ref()
-                .is_some_and(|(ask, ..)| ask.attempt.get() == attempt)
+                .is_some_and(|(ask, ..)| ask.job == job && ask.attempt.get() == attempt)
         });
         match (cue, branch) {
             (_, None) => {}

@@ -206,6 +206,7 @@ fn hedges_are_rehearsed() {
     let hedged = executor.rehearse(0..5_000, &mut model());
     let plain = once(20).build().unwrap().rehearse(0..5_000, &mut model());
     assert!(hedged.hedges > 100 && hedged.hedges <= 250, "{hedged:?}");
+    assert_eq!(hedged.retries, 0, "an attempt that was dropped ends nothing else");
     assert!(
         hedged.running_time.p99 < plain.running_time.p99.mul_f64(0.7),
         "{hedged:?}"

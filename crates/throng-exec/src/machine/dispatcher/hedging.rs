@@ -86,6 +86,15 @@ impl Dispatcher {
     fn grant_hedge(&mut self, now: Tick, index: u32) {
         let slot = &mut self.slots[index as usize];
         let (job, state) = (slot.job, self.keys.get_mut(slot.key));
+        // Others that waited with it may have used up the share.
+        let policy = self.settings.hedge.as_ref();
+        let allowed = policy
+            .zip(state.latency.as_ref())
+            .is_some_and(|(policy, latency)| latency.allows(policy));
+        if !allowed {
+            slot.hedge = Hedging::Off;
+            return;
+        }
         if let Some(budget) = &mut state.budget {
             let Some(paid) = budget.pay() else {
                 slot.hedge = Hedging::Off;
