@@ -1,7 +1,6 @@
 //! Polling attempts. An attempt's future is polled in place by its worker; its panics are caught, and it is dropped when its
 //! time is over. A hedge is polled by the same task as the attempt that it runs beside.
 
-use std::any::Any;
 use std::future::poll_fn;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,6 +30,9 @@ pub(crate) enum Returned<T, E> {
     Nothing,
 }
 
+/// Which of the attempts of a job came to its end first, and how.
+type Won<T, E> = (Branch, Returned<T, E>);
+
 /// How the attempts of a job came to their end.
 pub(crate) struct Came<T, E> {
     pub(crate) returned: Returned<T, E>,
@@ -42,134 +44,170 @@ pub(crate) struct Came<T, E> {
     pub(crate) loser: Reported,
 }
 
-impl<T, E> Came<T, E> {
-    /// The runner panicked before it returned a future.
-    fn panicked(payload: &(dyn Any + Send), reports: &mut Arc<Reports>) -> Self {
-        Self {
-            returned: Returned::Panic(panic_message(payload)),
-            branch: Branch::First,
-            reported: Reports::take(reports),
-            early: None,
-            loser: Reported::default(),
-        }
-    }
-}
-
-/// What a worker lends to its attempts.
-pub(crate) struct Shift<'a> {
-    pub(crate) timer: &'a mut Timer,
-    pub(crate) reports: &'a mut Arc<Reports>,
-    /// Cleared when the attempt first has to wait.
-    pub(crate) awake: &'a mut bool,
-}
-
-/// Polls one attempt to its end. A panic ends it, and so does its deadline; no timer is armed before the attempt has
-/// first had to wait. When it is time for a hedge, a second attempt is polled beside it, to the first value or the last
-/// error.
-pub(crate) async fn run_attempt<J, R: Runner<J>>(
-    engine: &Arc<Engine<J, R>>,
-    job: &J,
-    start: &Start,
-    now: Instant,
-    Shift {
-        timer,
-        reports,
-        awake,
-    }: Shift<'_>,
-) -> Came<R::Output, R::Error>
+/// An attempt of a job, and the second one beside it, if there is one.
+///
+/// It is what the future of a worker mostly consists of, so that nothing is kept in it twice.
+pub(crate) struct Running<'a, J, R: Runner<J>>
 where
     J: Send + Sync + 'static,
 {
-    let (deadline, span, begun) = {
-        let cx = attempt(engine, start, start.attempt, now, reports);
-        let (deadline, span) = (cx.deadline, tracing::debug_span!("attempt", id = %cx.id()));
-        let begun = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| engine.runner.run(job, cx))));
-        (deadline, span, begun)
-    };
-    let mut first = match begun {
-        Ok(future) => pin!(future),
-        Err(payload) => return Came::panicked(&*payload, reports),
-    };
-    let mut first_failed = false;
-    let mut hedge: Option<Box<Hedge<'_, R::Output, R::Error>>> = None;
-    let mut wish = start
-        .hedge_at
-        .map_or(Wish::Done, |at| Wish::At(engine.core.instant(at)));
-    let mut early = None;
-    let (winner, returned) = poll_fn(|cx| {
+    engine: &'a Arc<Engine<J, R>>,
+    job: &'a J,
+    start: &'a Start,
+    timer: &'a mut Timer,
+    reports: &'a mut Arc<Reports>,
+    /// Cleared when the attempt first has to wait.
+    awake: &'a mut bool,
+    span: Span,
+    first_failed: bool,
+    wish: Wish,
+    hedge: Option<Box<Hedge<'a, R::Output, R::Error>>>,
+    early: Option<R::Error>,
+}
+
+impl<'a, J, R> Running<'a, J, R>
+where
+    J: Send + Sync + 'static,
+    R: Runner<J>,
+{
+    pub(crate) fn new(
+        engine: &'a Arc<Engine<J, R>>,
+        job: &'a J,
+        start: &'a Start,
+        timer: &'a mut Timer,
+        reports: &'a mut Arc<Reports>,
+        awake: &'a mut bool,
+    ) -> Self {
+        Self {
+            engine,
+            job,
+            start,
+            timer,
+            reports,
+            awake,
+            span: Span::none(),
+            first_failed: false,
+            wish: if start.hedge_at.is_some() {
+                Wish::Later
+            } else {
+                Wish::Done
+            },
+            hedge: None,
+            early: None,
+        }
+    }
+
+    /// Polls the attempt to its end. A panic ends it, and so does its deadline; no timer is armed before the attempt has
+    /// first had to wait. When it is time for a hedge, a second attempt is polled beside it, to the first value or the last
+    /// error.
+    pub(crate) async fn run(&mut self, now: Instant) -> Came<R::Output, R::Error> {
+        let begun = {
+            let cx = attempt(self.engine, self.start, self.start.attempt, now, self.reports);
+            self.span = tracing::debug_span!("attempt", id = %cx.id());
+            let (engine, job) = (self.engine, self.job);
+            self.span
+                .in_scope(|| catch_unwind(AssertUnwindSafe(|| engine.runner.run(job, cx))))
+        };
+        let mut first = match begun {
+            Ok(future) => pin!(future),
+            Err(payload) => return self.came(Branch::First, Returned::Panic(panic_message(&*payload))),
+        };
+        let this = &mut *self;
+        let (winner, returned) = poll_fn(move |cx| this.poll(first.as_mut(), cx)).await;
+        self.came(winner, returned)
+    }
+
+    fn poll<F>(
+        &mut self,
+        mut first: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Won<R::Output, R::Error>>
+    where
+        F: Future<Output = Result<R::Output, R::Error>>,
+    {
         loop {
-            if !first_failed {
-                match poll_caught(first.as_mut(), &span, cx) {
+            if !self.first_failed {
+                match poll_caught(first.as_mut(), &self.span, cx) {
                     Poll::Pending => {}
-                    Poll::Ready(Returned::Error(error))
-                        if hedge.as_ref().is_some_and(|hedge| hedge.runs()) =>
-                    {
-                        lose(engine, start.slot, Branch::First, &error, reports);
-                        first_failed = true;
-                        early = Some(error);
+                    Poll::Ready(Returned::Error(error)) if self.is_hedged() => {
+                        lose(self.engine, self.start.slot, Branch::First, &error, self.reports);
+                        self.first_failed = true;
+                        self.early = Some(error);
                     }
                     Poll::Ready(returned) => return Poll::Ready((Branch::First, returned)),
                 }
             }
-            if let Some(hedge) = &mut hedge
+            if let Some(hedge) = &mut self.hedge
                 && let Some(future) = &mut hedge.future
             {
                 match poll_caught(future.as_mut(), &hedge.span, cx) {
                     Poll::Pending => {}
-                    Poll::Ready(Returned::Error(error)) if !first_failed => {
-                        lose(engine, start.slot, Branch::Hedge, &error, &mut hedge.reports);
+                    Poll::Ready(Returned::Error(error)) if !self.first_failed => {
+                        lose(
+                            self.engine,
+                            self.start.slot,
+                            Branch::Hedge,
+                            &error,
+                            &mut hedge.reports,
+                        );
                         hedge.future = None;
-                        early = Some(error);
+                        self.early = Some(error);
                     }
                     Poll::Ready(returned) => return Poll::Ready((Branch::Hedge, returned)),
                 }
             }
-            let hedge_at = wish.at();
-            let next = hedge_at.into_iter().chain(deadline).min();
-            if let Some(next) = next
-                && timer.poll_elapsed(next, cx).is_ready()
+            let core = &self.engine.core;
+            let hedge_at = self.start.hedge_at.filter(|_| self.wish == Wish::Later);
+            if let Some(next) = hedge_at.into_iter().chain(self.start.ends_by).min()
+                && self.timer.poll_elapsed(core.instant(next), cx).is_ready()
             {
                 if hedge_at != Some(next) {
                     // What was used is that of the attempt which is left.
-                    let left = if first_failed {
+                    let left = if self.first_failed {
                         Branch::Hedge
                     } else {
                         Branch::First
                     };
                     return Poll::Ready((left, Returned::Nothing));
                 }
-                wish = Wish::of(engine.core.want_hedge(start.slot, cx.waker()));
-                if !matches!(wish, Wish::Begins(_)) {
+                self.wish = Wish::of(core.want_hedge(self.start.slot, cx.waker()));
+                if !matches!(self.wish, Wish::Begins(_)) {
                     // The deadline has to be waited for.
                     continue;
                 }
             }
-            let Some(number) = wish.granted(|| engine.core.hedge_attempt(start.slot)) else {
-                if std::mem::take(awake) {
-                    engine.parked();
+            let slot = self.start.slot;
+            let Some(number) = self.wish.granted(|| core.hedge_attempt(slot)) else {
+                if std::mem::take(self.awake) {
+                    self.engine.parked();
                 }
                 return Poll::Pending;
             };
-            hedge = Some(Hedge::new(engine, job, start, number));
-        }
-    })
-    .await;
-    let alone = first_failed || hedge.as_ref().is_none_or(|hedge| !hedge.runs());
-    // Once one of the two is gone, the dispatcher knows the other as the first.
-    let branch = if alone { Branch::First } else { winner };
-    let (mut reported, mut loser) = (Reports::take(reports), Reported::default());
-    if let Some(mut hedge) = hedge {
-        loser = Reports::take(&mut hedge.reports);
-        if winner == Branch::Hedge {
-            std::mem::swap(&mut reported, &mut loser);
+            self.hedge = Some(Hedge::new(self.engine, self.job, self.start, number));
         }
     }
-    Came {
-        returned,
-        branch,
-        reported,
-        early,
-        loser,
+
+    fn is_hedged(&self) -> bool {
+        self.hedge.as_ref().is_some_and(|hedge| hedge.future.is_some())
+    }
+
+    fn came(&mut self, winner: Branch, returned: Returned<R::Output, R::Error>) -> Came<R::Output, R::Error> {
+        let alone = self.first_failed || !self.is_hedged();
+        let (mut reported, mut loser) = (Reports::take(self.reports), Reported::default());
+        if let Some(mut hedge) = self.hedge.take() {
+            loser = Reports::take(&mut hedge.reports);
+            if winner == Branch::Hedge {
+                std::mem::swap(&mut reported, &mut loser);
+            }
+        }
+        Came {
+            returned,
+            // Once one of the two is gone, the dispatcher knows the other as the first.
+            branch: if alone { Branch::First } else { winner },
+            reported,
+            early: self.early.take(),
+            loser,
+        }
     }
 }
 
@@ -198,12 +236,12 @@ where
 
 /// A second attempt of a job beside its first.
 struct Hedge<'a, T, E> {
-    future: Option<Running<'a, T, E>>,
+    future: Option<Second<'a, T, E>>,
     span: Span,
     reports: Arc<Reports>,
 }
 
-type Running<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+type Second<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
 impl<'a, T, E> Hedge<'a, T, E> {
     fn new<J, R>(engine: &'a Arc<Engine<J, R>>, job: &'a J, start: &Start, number: NonZeroU32) -> Box<Self>
@@ -221,15 +259,12 @@ impl<'a, T, E> Hedge<'a, T, E> {
             reports,
         })
     }
-
-    fn runs(&self) -> bool {
-        self.future.is_some()
-    }
 }
 
 /// The wish for a second attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
-    At(Instant),
+    Later,
     Waits,
     Begins(NonZeroU32),
     Done,
@@ -244,19 +279,12 @@ impl Wish {
         }
     }
 
-    fn at(&self) -> Option<Instant> {
-        match self {
-            Self::At(at) => Some(*at),
-            _ => None,
-        }
-    }
-
     /// Returns which try the second attempt is, once, when it may begin.
     fn granted(&mut self, ask: impl FnOnce() -> Option<NonZeroU32>) -> Option<NonZeroU32> {
         let granted = match self {
             Self::Begins(number) => Some(*number),
             Self::Waits => ask(),
-            Self::At(_) | Self::Done => None,
+            Self::Later | Self::Done => None,
         };
         if granted.is_some() {
             *self = Self::Done;

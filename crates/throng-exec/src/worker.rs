@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::error::panic_message;
 use crate::machine::{AttemptEnd, Branch, Ended, Start};
 use crate::record::{Left, Record};
-use crate::running::{Came, Returned, Shift, Timer, run_attempt};
+use crate::running::{Came, Returned, Running, Timer};
 use crate::{RunError, Runner};
 
 /// How many errors a job keeps, that of the last attempt included.
@@ -61,12 +61,11 @@ where
         self.take_first(now);
         while let Some(assignment) = &self.current {
             let (start, job) = (&assignment.start, &assignment.job.input);
-            let shift = Shift {
-                timer: &mut self.timer,
-                reports: &mut self.reports,
-                awake: &mut self.awake,
+            let came = {
+                let (timer, reports) = (&mut self.timer, &mut self.reports);
+                let mut running = Running::new(&self.engine, job, start, timer, reports, &mut self.awake);
+                running.run(now).await
             };
-            let came = run_attempt(&self.engine, job, start, now, shift).await;
             if !self.awake {
                 self.awake = true;
                 self.engine.crew().join(1);
