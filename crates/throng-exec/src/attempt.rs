@@ -30,7 +30,7 @@ impl Attempt {
     /// Returns the attempt's id, which prints as `run:job#attempt`.
     pub fn id(&self) -> AttemptId {
         AttemptId {
-            run: self.reports.run,
+            run: self.reports.origin.run,
             job: self.job,
             attempt: self.number,
         }
@@ -66,7 +66,7 @@ impl Attempt {
     /// Returns true once the run was cancelled. The attempt may then finish early; when the grace period is over
     /// it is dropped.
     pub fn is_cancelled(&self) -> bool {
-        self.reports.cancellation.is_cancelled()
+        self.reports.origin.cancellation.is_cancelled()
     }
 
     /// Waits until the run is cancelled.
@@ -75,12 +75,12 @@ impl Attempt {
     ///
     /// Cancel safe: dropping the future has no effect.
     pub fn cancelled(&self) -> WaitForCancellationFuture<'_> {
-        self.reports.cancellation.cancelled()
+        self.reports.origin.cancellation.cancelled()
     }
 
     /// Returns a token that is cancelled with the run.
     pub fn cancellation(&self) -> CancellationToken {
-        self.reports.cancellation.clone()
+        self.reports.origin.cancellation.clone()
     }
 
     /// Marks that the first output has arrived, for [`Timing::first_output`](crate::Timing::first_output). Only the
@@ -109,11 +109,17 @@ impl Attempt {
     }
 }
 
+/// What all attempts of a run have in common.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) run: RunId,
+    pub(crate) cancellation: CancellationToken,
+}
+
 /// Where an attempt reports. A worker keeps one and lends it to each of its attempts in turn.
 #[derive(Debug)]
 pub(crate) struct Reports {
-    run: RunId,
-    cancellation: CancellationToken,
+    origin: Arc<Origin>,
     touched: AtomicBool,
     /// Nanoseconds to the first output plus one; 0 means none.
     first_output: AtomicU64,
@@ -121,10 +127,9 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    pub(crate) fn new(run: RunId, cancellation: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(origin: &Arc<Origin>) -> Arc<Self> {
         Arc::new(Self {
-            run,
-            cancellation,
+            origin: Arc::clone(origin),
             touched: AtomicBool::new(false),
             first_output: AtomicU64::new(0),
             usage: Mutex::new(None),
@@ -142,7 +147,7 @@ impl Reports {
         let first = this.first_output.load(Ordering::Relaxed);
         let first_output = first.checked_sub(1).map(Duration::from_nanos);
         let usage = this.usage.lock().unwrap_or_else(PoisonError::into_inner).take();
-        *this = Self::new(this.run, this.cancellation.clone());
+        *this = Self::new(&this.origin);
         Reported::new(first_output, usage.map(|usage| *usage))
     }
 }

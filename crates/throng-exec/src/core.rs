@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::Reported;
+use crate::attempt::{Origin, Reported};
 use crate::budget::Budget;
 use crate::error::panic_message;
 use crate::input::Jobs;
@@ -31,7 +31,7 @@ use crate::{JobSpec, KeyProgress, Progress, RunError, RunSummary};
 pub(crate) struct Core<J, T, E> {
     pub(crate) run: RunId,
     pub(crate) began: Instant,
-    pub(crate) cancellation: CancellationToken,
+    pub(crate) origin: Arc<Origin>,
     /// Tells the driver that there is something to do.
     pub(crate) driver: Notify,
     pub(crate) workers: Mutex<JoinSet<()>>,
@@ -112,7 +112,10 @@ impl<J, T, E> Core<J, T, E> {
         Self {
             run,
             began: Instant::now(),
-            cancellation: CancellationToken::new(),
+            origin: Arc::new(Origin {
+                run,
+                cancellation: CancellationToken::new(),
+            }),
             driver: Notify::new(),
             workers: Mutex::new(JoinSet::new()),
             sink,
@@ -284,7 +287,7 @@ impl<J, T, E> Core<J, T, E> {
     }
 
     pub(crate) fn abort(&self) {
-        self.cancellation.cancel();
+        self.origin.cancellation.cancel();
         self.control(|dispatcher, now| dispatcher.cancel(now, Duration::ZERO));
     }
 

@@ -147,7 +147,7 @@ where
         let step = core.step(state);
         core.follow_up(step);
         if abort {
-            core.cancellation.cancel();
+            core.origin.cancellation.cancel();
             core.lock_workers().abort_all();
         }
     }

@@ -366,7 +366,7 @@ where
     }
 
     fn cancel(&self) {
-        self.cancellation.cancel();
+        self.origin.cancellation.cancel();
     }
 
     fn progress(&self) -> Progress {

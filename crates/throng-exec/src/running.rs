@@ -58,7 +58,8 @@ where
     reports: &'a mut Arc<Reports>,
     /// Cleared when the attempt first has to wait.
     awake: &'a mut bool,
-    span: Span,
+    /// Only where somebody listens: a span is large.
+    span: Option<Box<Span>>,
     first_failed: bool,
     wish: Wish,
     hedge: Option<Box<Hedge<'a, R::Output, R::Error>>>,
@@ -85,7 +86,7 @@ where
             timer,
             reports,
             awake,
-            span: Span::none(),
+            span: None,
             first_failed: false,
             wish: if start.hedge_at.is_some() {
                 Wish::Later
@@ -101,33 +102,37 @@ where
     /// first had to wait. When it is time for a hedge, a second attempt is polled beside it, to the first value or the last
     /// error.
     pub(crate) async fn run(&mut self, now: Instant) -> Came<R::Output, R::Error> {
-        let begun = {
-            let cx = attempt(self.engine, self.start, self.start.attempt, now, self.reports);
-            self.span = tracing::debug_span!("attempt", id = %cx.id());
-            let (engine, job) = (self.engine, self.job);
-            self.span
-                .in_scope(|| catch_unwind(AssertUnwindSafe(|| engine.runner.run(job, cx))))
-        };
-        let mut first = match begun {
-            Ok(future) => pin!(future),
-            Err(payload) => return self.came(Branch::First, Returned::Panic(panic_message(&*payload))),
-        };
+        // The future is moved nowhere else: what a future has held once, it keeps room for.
+        let mut first = pin!(match self.begin(now) {
+            Ok(future) => future,
+            Err(message) => return self.came(Branch::First, Returned::Panic(message)),
+        });
         let this = &mut *self;
         let (winner, returned) = poll_fn(move |cx| this.poll(first.as_mut(), cx)).await;
         self.came(winner, returned)
     }
 
-    fn poll<F>(
+    /// Calls the runner, which may panic before there is a future.
+    fn begin(
         &mut self,
-        mut first: Pin<&mut F>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Won<R::Output, R::Error>>
+        now: Instant,
+    ) -> Result<impl Future<Output = Result<R::Output, R::Error>> + use<'a, J, R>, String> {
+        let (engine, job) = (self.engine, self.job);
+        let cx = attempt(engine, self.start, self.start.attempt, now, self.reports);
+        let span = tracing::debug_span!("attempt", id = %cx.id());
+        self.span = (!span.is_disabled()).then(|| Box::new(span));
+        let _entered = self.span.as_deref().map(Span::enter);
+        catch_unwind(AssertUnwindSafe(|| engine.runner.run(job, cx)))
+            .map_err(|payload| panic_message(&*payload))
+    }
+
+    fn poll<F>(&mut self, mut first: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Won<R::Output, R::Error>>
     where
         F: Future<Output = Result<R::Output, R::Error>>,
     {
         loop {
             if !self.first_failed {
-                match poll_caught(first.as_mut(), &self.span, cx) {
+                match poll_caught(first.as_mut(), self.span.as_deref(), cx) {
                     Poll::Pending => {}
                     Poll::Ready(Returned::Error(error)) if self.is_hedged() => {
                         lose(self.engine, self.start.slot, Branch::First, &error, self.reports);
@@ -140,7 +145,7 @@ where
             if let Some(hedge) = &mut self.hedge
                 && let Some(future) = &mut hedge.future
             {
-                match poll_caught(future.as_mut(), &hedge.span, cx) {
+                match poll_caught(future.as_mut(), Some(&hedge.span), cx) {
                     Poll::Pending => {}
                     Poll::Ready(Returned::Error(error)) if !self.first_failed => {
                         lose(
@@ -211,11 +216,16 @@ where
     }
 }
 
-fn poll_caught<F, T, E>(future: Pin<&mut F>, span: &Span, cx: &mut Context<'_>) -> Poll<Returned<T, E>>
+fn poll_caught<F, T, E>(
+    future: Pin<&mut F>,
+    span: Option<&Span>,
+    cx: &mut Context<'_>,
+) -> Poll<Returned<T, E>>
 where
     F: Future<Output = Result<T, E>> + ?Sized,
 {
-    match span.in_scope(|| catch_unwind(AssertUnwindSafe(|| future.poll(cx)))) {
+    let _entered = span.map(Span::enter);
+    match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
         Ok(polled) => polled.map(|result| match result {
             Ok(value) => Returned::Value(value),
             Err(error) => Returned::Error(error),
@@ -249,7 +259,7 @@ impl<'a, T, E> Hedge<'a, T, E> {
         J: Send + Sync + 'static,
         R: Runner<J, Output = T, Error = E>,
     {
-        let reports = Reports::new(engine.core.run, engine.core.cancellation.clone());
+        let reports = Reports::new(&engine.core.origin);
         let cx = attempt(engine, start, number, Instant::now(), &reports);
         let span = tracing::debug_span!("attempt", id = %cx.id(), hedge = true);
         let runner = &engine.runner;

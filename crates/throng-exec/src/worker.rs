@@ -43,7 +43,7 @@ where
     R: Runner<J>,
 {
     pub(crate) fn new(engine: Arc<Engine<J, R>>) -> Self {
-        let reports = Reports::new(engine.core.run, engine.core.cancellation.clone());
+        let reports = Reports::new(&engine.core.origin);
         Self {
             engine,
             current: None,

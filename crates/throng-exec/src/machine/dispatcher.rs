@@ -185,7 +185,7 @@ impl Dispatcher {
             key,
             step: 0,
             cost: terms.cost,
-            timeout: terms.timeout.map(nanos).or(self.timeout),
+            timeout: terms.timeout.map(nanos).or(self.timeout).unwrap_or(Tick::MAX),
             priority: terms.priority,
             weight: terms.weight.get(),
             phase: Phase::Free,

@@ -16,7 +16,8 @@ pub(crate) struct Slot {
     /// The fallback step of the next or present attempt; 0 is the job's own.
     pub(crate) step: u32,
     pub(crate) cost: Cost,
-    pub(crate) timeout: Option<Tick>,
+    /// `Tick::MAX` stands for none.
+    pub(crate) timeout: Tick,
     pub(crate) priority: Priority,
     pub(crate) weight: u32,
     pub(crate) phase: Phase,
@@ -57,12 +58,12 @@ pub(crate) enum Phase {
 }
 
 /// The second attempt of a job whose first takes long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Hedging {
     Off,
     /// It waits for a permit.
     Wanted,
-    Running(Active),
+    Running(Box<Active>),
 }
 
 /// An attempt that runs, as far as its permit and the policies of its key need to know.

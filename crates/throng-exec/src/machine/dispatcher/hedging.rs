@@ -41,7 +41,7 @@ impl Dispatcher {
 
     /// Returns which try the second attempt of the job is, once it has its permit.
     pub(crate) fn hedge_attempt(&self, index: u32) -> Option<NonZeroU32> {
-        match self.slots[index as usize].hedge {
+        match &self.slots[index as usize].hedge {
             Hedging::Running(active) => NonZeroU32::new(active.attempt),
             _ => None,
         }
@@ -106,7 +106,7 @@ impl Dispatcher {
             latency.hedges += 1;
         }
         let active = self.activate(now, index);
-        self.slots[index as usize].hedge = Hedging::Running(active);
+        self.slots[index as usize].hedge = Hedging::Running(Box::new(active));
         self.stats.hedges += 1;
         self.granted.push(index);
         let attempt = NonZeroU32::new(active.attempt).expect("it was just raised");
@@ -124,7 +124,7 @@ impl Dispatcher {
                 }
                 None
             }
-            Hedging::Running(active) => Some(active),
+            Hedging::Running(active) => Some(*active),
         }
     }
 }

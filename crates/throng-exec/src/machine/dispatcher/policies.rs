@@ -108,7 +108,7 @@ impl Dispatcher {
         slot.refusals = 0;
         slot.pushed_back = 0;
         slot.paid = None;
-        slot.timeout = step.timeout.map(nanos).or(slot.timeout);
+        slot.timeout = step.timeout.map_or(slot.timeout, nanos);
         slot.cost = step.cost.unwrap_or(slot.cost);
         if let Some(weight) = step.weight {
             slot.weight = weight.get();

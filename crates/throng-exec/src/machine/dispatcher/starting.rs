@@ -106,7 +106,7 @@ impl Dispatcher {
         let active = self.activate(now, index);
         let deadline = self.deadline;
         let slot = &mut self.slots[index as usize];
-        let times_out = slot.timeout.map(|timeout| now.saturating_add(timeout));
+        let times_out = Some(now.saturating_add(slot.timeout)).filter(|&at| at < Tick::MAX);
         let deadline_binds = deadline.is_some_and(|deadline| times_out.is_none_or(|at| deadline <= at));
         slot.phase = Phase::Running {
             deadline_binds,
