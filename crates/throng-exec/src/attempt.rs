@@ -95,6 +95,12 @@ impl Attempt {
         self.reports.touched.store(true, Ordering::Release);
     }
 
+    /// Says that nobody waits for the attempt any more: whatever it returns, it counts as dropped.
+    pub(crate) fn abandon(&self) {
+        self.reports.abandoned.store(true, Ordering::Release);
+        self.reports.touched.store(true, Ordering::Release);
+    }
+
     /// Reports the tokens that this attempt has used so far. A later report replaces an earlier one field by field.
     ///
     /// Report what a failed attempt used as well: it was paid for, and the token rates are settled with it.
@@ -121,6 +127,7 @@ pub(crate) struct Origin {
 pub(crate) struct Reports {
     origin: Arc<Origin>,
     touched: AtomicBool,
+    abandoned: AtomicBool,
     /// Nanoseconds to the first output plus one; 0 means none.
     first_output: AtomicU64,
     usage: Mutex<Option<Box<Usage>>>,
@@ -131,9 +138,14 @@ impl Reports {
         Arc::new(Self {
             origin: Arc::clone(origin),
             touched: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             first_output: AtomicU64::new(0),
             usage: Mutex::new(None),
         })
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     /// Takes what the attempt reported and makes the place fit for the next attempt. When somebody still holds a

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use throng_core::{Event, EventSink, Outcome, RunId};
+use throng_core::{Event, EventKind, EventSink, Outcome, RunId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,8 @@ pub(crate) struct Core<J, T, E> {
     /// Tells the driver that there is something to do.
     pub(crate) driver: Notify,
     pub(crate) workers: Mutex<JoinSet<()>>,
+    /// The consumer was not woken for what it may take.
+    gathered: AtomicBool,
     sink: Option<Arc<dyn EventSink>>,
     /// Locked before the state where both are.
     totals: Mutex<Totals>,
@@ -93,6 +96,28 @@ pub(crate) struct Next<J, T, E> {
     pub(crate) spare: Option<Record<J, T, E>>,
 }
 
+fn log(note: &EventKind) {
+    match note {
+        EventKind::LimitChanged { key, from, to, cause } => {
+            tracing::trace!(
+                key = key.as_deref(),
+                from,
+                to,
+                cause,
+                "An adaptive limit changed."
+            );
+        }
+        EventKind::BreakerChanged { key, state } => {
+            tracing::debug!(
+                key = key.as_deref(),
+                state,
+                "A circuit breaker changed its state."
+            );
+        }
+        _ => {}
+    }
+}
+
 /// What becomes of the wish for a second attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hedged {
@@ -118,6 +143,7 @@ impl<J, T, E> Core<J, T, E> {
             }),
             driver: Notify::new(),
             workers: Mutex::new(JoinSet::new()),
+            gathered: AtomicBool::new(false),
             sink,
             totals: Mutex::new(Totals::new()),
             state: Mutex::new(State {
@@ -243,16 +269,30 @@ impl<J, T, E> Core<J, T, E> {
             wake_driver: over || sooner || (state.stream_rests && wanted),
             consumer: {
                 let enough = if gathering { GATHERED } else { 1 };
-                state.outbox.take_consumer(over, enough)
+                let consumer = state.outbox.take_consumer(over, enough);
+                if gathering || self.gathered.load(Ordering::Relaxed) {
+                    self.gathered
+                        .store(gathering && consumer.is_none(), Ordering::SeqCst);
+                }
+                consumer
             },
             events: state.dispatcher.has_events(),
             // A worker that is on its way looks for more by itself.
             launch: state.dispatcher.has_slack() && state.starting == 0,
             hedges: state.take_hedges(),
+            notes: state.dispatcher.take_notes(),
             retry: false,
         };
         drop(state);
         step
+    }
+
+    /// Wakes the consumer, if outcomes were gathered for it.
+    pub(crate) fn hand_over(&self) {
+        if self.gathered.load(Ordering::SeqCst) {
+            let step = self.step(self.lock());
+            self.follow_up(step);
+        }
     }
 
     /// Wakes whoever has to act after a change. Call it without the lock.
@@ -264,6 +304,7 @@ impl<J, T, E> Core<J, T, E> {
             consumer.wake();
         }
         step.hedges.into_iter().for_each(Waker::wake);
+        step.notes.iter().for_each(log);
         if step.wake_driver {
             self.driver.notify_one();
         }
@@ -397,6 +438,8 @@ pub(crate) struct Step {
     pub(crate) launch: bool,
     /// Those whose second attempt may begin.
     hedges: Vec<Waker>,
+    /// What is to be logged.
+    notes: Vec<EventKind>,
     /// The job of the attempt that has ended waits for another.
     pub(crate) retry: bool,
 }

@@ -74,6 +74,11 @@ impl Crew {
         self.left.load(Ordering::SeqCst) && self.left.swap(false, Ordering::SeqCst)
     }
 
+    /// Returns true if a worker is awake that will look for what may start.
+    pub(crate) fn is_watched_by_leader(&self) -> bool {
+        self.threads > 1 && self.awake.load(Ordering::SeqCst) > 0
+    }
+
     /// Returns true if one worker does the work of all, and the driver watches that it does.
     pub(crate) fn is_brisk(&self) -> bool {
         self.threads > 1 && self.left.load(Ordering::Relaxed)

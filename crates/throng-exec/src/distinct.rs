@@ -193,6 +193,11 @@ where
             return Poll::Ready(Some(copy.finished((*outcome).clone(), of)));
         }
         let Some(mut finished) = ready!(Pin::new(&mut self.run).poll_next(cx)) else {
+            // A copy may have come in while the run was asked.
+            let late = self.shared.lock().late.pop_front();
+            if let Some((copy, outcome, of)) = late {
+                return Poll::Ready(Some(copy.finished((*outcome).clone(), of)));
+            }
             // Copies of jobs that the run never admitted.
             let lost = self.shared.lock().drain();
             self.ready.extend(

@@ -88,7 +88,10 @@ where
             self.end_pull(pulled, |state| state.jobs = rest);
             self.discard(ended);
         }
-        self.launch();
+        let slack = self.core.lock().dispatcher.has_slack();
+        if slack || !self.crew.is_watched_by_leader() {
+            self.launch();
+        }
         pulled_some
     }
 
@@ -214,6 +217,8 @@ where
     pub(crate) fn parked(self: &Arc<Self>) {
         if self.crew.parked() {
             self.spawn();
+        } else {
+            self.core.hand_over();
         }
     }
 

@@ -48,7 +48,7 @@ impl<J> JobSpec<J> {
     /// Names who the job calls: a provider, a model, an API key, a tenant. Default: all jobs without a key share one.
     ///
     /// Jobs of different keys take turns within the window. A Retry-After pauses the jobs of its key only, and the start
-    /// rate that is learned from refusals is the key's. Concurrency and [`Rates`](crate::Rates) are the run's.
+    /// rate that is learned from refusals is the key's. For limits of a key see [`KeyPolicy`](crate::KeyPolicy).
     pub fn key(mut self, key: impl Into<Key>) -> Self {
         self.key = Some(key.into());
         self

@@ -98,6 +98,12 @@ impl Gate {
             && self.spacing == 0
     }
 
+    /// Returns true if nothing of the limits is used up.
+    pub(crate) fn is_untouched(&self, now: Tick) -> bool {
+        let full = |bucket: &Option<Bucket>| bucket.as_ref().is_none_or(|bucket| bucket.is_full(now));
+        full(&self.requests) && full(&self.input_tokens) && full(&self.output_tokens) && self.spaced <= now
+    }
+
     /// Returns when an attempt of this cost may start: `now` or later.
     pub(crate) fn ready_at(&self, now: Tick, cost: Cost) -> Tick {
         if self.is_open() {
@@ -118,13 +124,14 @@ impl Gate {
         self.spaced = now.saturating_add(self.spacing);
     }
 
-    /// Charges or refunds the difference between the estimate and what an attempt used. A refund gives back no more
-    /// than was taken, and never more than the burst can be used at once.
-    pub(crate) fn settle(&mut self, now: Tick, estimate: Cost, used: Cost) {
+    /// Charges or refunds the difference between the estimate and what an attempt used that began then. A refund gives back
+    /// no more than was taken, never more than the burst can be used at once, and nothing that time has given back already:
+    /// once the limit was untouched again, what was charged before is forgotten.
+    pub(crate) fn settle(&mut self, now: Tick, began: Tick, estimate: Cost, used: Cost) {
         let tokens = |bucket: &mut Option<Bucket>, estimate: u32, used: u32| {
             if let Some(bucket) = bucket {
                 bucket.take(now, used.saturating_sub(estimate));
-                bucket.refund(estimate.saturating_sub(used));
+                bucket.refund(began, estimate.saturating_sub(used));
             }
         };
         tokens(&mut self.input_tokens, estimate.input_tokens, used.input_tokens);
@@ -169,6 +176,8 @@ struct Bucket {
     /// How far the arrival time may lie ahead of now.
     tolerance: u128,
     arrival: u128,
+    /// When it was last charged while it was untouched.
+    full_at: Tick,
 }
 
 impl Bucket {
@@ -179,6 +188,7 @@ impl Bucket {
             per_minute,
             tolerance,
             arrival: 0,
+            full_at: 0,
         }
     }
 
@@ -192,12 +202,22 @@ impl Bucket {
 
     fn take(&mut self, now: Tick, cost: u32) {
         if cost > 0 {
+            if self.is_full(now) {
+                self.full_at = now;
+            }
             let now = u128::from(now) * self.per_minute;
             self.arrival = self.arrival.max(now) + u128::from(cost) * MINUTE;
         }
     }
 
-    fn refund(&mut self, cost: u32) {
+    fn is_full(&self, now: Tick) -> bool {
+        self.arrival <= u128::from(now) * self.per_minute
+    }
+
+    fn refund(&mut self, began: Tick, cost: u32) {
+        if began < self.full_at {
+            return;
+        }
         self.arrival = self.arrival.saturating_sub(u128::from(cost) * MINUTE);
     }
 }
@@ -267,6 +287,7 @@ mod tests {
         gate.take(0, estimate);
         gate.settle(
             0,
+            0,
             estimate,
             Cost {
                 input_tokens: 20,
@@ -274,7 +295,7 @@ mod tests {
             },
         );
         assert_eq!(gate.ready_at(0, estimate), 2_000_000_000);
-        gate.settle(0, estimate, Cost::default());
+        gate.settle(0, 0, estimate, Cost::default());
         assert_eq!(
             gate.ready_at(
                 5,
@@ -289,12 +310,31 @@ mod tests {
     }
 
     #[test]
+    fn what_time_has_given_back_is_not_refunded() {
+        let mut gate = Gate::new(&Rates::new().output_tokens_per_minute(rate(600)), Duration::ZERO);
+        let (second, ten) = (
+            1_000_000_000,
+            Cost {
+                input_tokens: 0,
+                output_tokens: 10,
+            },
+        );
+        gate.take(0, ten);
+        gate.take(10 * second, ten);
+        gate.settle(10 * second, 0, ten, Cost::default());
+        assert_eq!(gate.ready_at(10 * second, ten), 11 * second);
+        gate.settle(10 * second, 10 * second, ten, Cost::default());
+        assert_eq!(gate.ready_at(10 * second, ten), 10 * second);
+    }
+
+    #[test]
     fn what_was_used_beyond_the_estimate_is_charged_from_now() {
         let mut gate = Gate::new(&Rates::new().output_tokens_per_minute(rate(600)), Duration::ZERO);
         let (second, none) = (1_000_000_000, Cost::default());
         gate.take(0, none);
         gate.settle(
             60 * second,
+            0,
             none,
             Cost {
                 input_tokens: 0,

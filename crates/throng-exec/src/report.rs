@@ -125,7 +125,7 @@ pub struct RunSummary {
     pub input_exhausted: bool,
     /// Attempts that began.
     pub attempts: u64,
-    /// Attempts that were not the first of their job.
+    /// Attempts that were not the first of their job, hedges apart.
     pub retries: u64,
     /// Attempts that the other side refused because of a limit.
     pub throttles: u64,
@@ -315,7 +315,7 @@ pub struct Progress {
     pub backing_off: u64,
     /// Attempts that run at most at the same time.
     pub max_concurrent: u64,
-    /// Attempts that were not the first of their job.
+    /// Attempts that were not the first of their job, hedges apart.
     pub retries: u64,
     /// Attempts that the other side refused because of a limit.
     pub throttles: u64,

@@ -76,7 +76,8 @@ impl RetryPolicy {
     }
 
     /// Sets how long one job is throttled at most: its throttled attempts and the waits after them together. Default
-    /// 10 minutes. A Retry-After that goes beyond what is left of it fails the job at once.
+    /// 10 minutes. A Retry-After that goes beyond what is left of it fails the job at once, and pauses the key for no longer
+    /// than the executor's patience: without patience, for a moment.
     pub const fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

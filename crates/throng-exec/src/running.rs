@@ -28,6 +28,8 @@ pub(crate) enum Returned<T, E> {
     Panic(String),
     /// Its time was over.
     Nothing,
+    /// Nobody waits for it any more.
+    Abandoned,
 }
 
 /// Which of the attempts of a job came to its end first, and how.
@@ -198,6 +200,10 @@ where
 
     fn came(&mut self, winner: Branch, returned: Returned<R::Output, R::Error>) -> Came<R::Output, R::Error> {
         let alone = self.first_failed || !self.is_hedged();
+        let returned = match returned {
+            Returned::Error(_) if self.reports.is_abandoned() => Returned::Abandoned,
+            returned => returned,
+        };
         let (mut reported, mut loser) = (Reports::take(self.reports), Reported::default());
         if let Some(mut hedge) = self.hedge.take() {
             loser = Reports::take(&mut hedge.reports);

@@ -70,7 +70,8 @@ impl<J, T, E> Submitter<J, T, E> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cancels the job: a running attempt is dropped, and a later one ends as soon as it begins.
+    /// Dropping the future cancels the job: a running attempt is dropped, and a later one ends as soon as it begins. Until
+    /// then the job keeps its place in the window.
     pub async fn submit(&self, job: impl Into<JobSpec<J>>) -> Result<Finished<J, T, E>, NotServed> {
         let gone = CancellationToken::new();
         let _guard: DropGuard = gone.clone().drop_guard();
@@ -157,9 +158,13 @@ where
         ticket: &Ticket<J, R::Output, R::Error>,
         cx: Attempt,
     ) -> Result<R::Output, Unserved<R::Error>> {
+        let this = cx.clone();
         tokio::select! {
             biased;
-            () = ticket.gone.cancelled() => Err(Unserved::Gone),
+            () = ticket.gone.cancelled() => {
+                this.abandon();
+                Err(Unserved::Gone)
+            }
             result = self.0.run(&ticket.input, cx) => result.map_err(Unserved::Failed),
         }
     }

@@ -13,7 +13,7 @@ use tower_service::Service;
 use crate::{Attempt, Executor, JobSpec, Runner, Submitter};
 
 /// A [`Runner`] that calls a service of tower: each attempt clones the service, waits until the clone is ready, and calls
-/// it with a clone of the request.
+/// it with a clone of the request. The service must be `Sync`; one that is not can be put behind a buffer.
 #[derive(Clone, Debug)]
 pub struct ServiceRunner<S>(S);
 

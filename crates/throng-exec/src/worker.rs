@@ -74,6 +74,10 @@ where
             self.end_attempt(now, came);
             tokio::task::coop::consume_budget().await;
         }
+        // What was left to it is for others.
+        if std::mem::take(&mut self.awake) {
+            self.engine.parked();
+        }
     }
 
     /// Takes the first attempt and lets other workers follow.
@@ -123,6 +127,7 @@ where
                 Left::Ended(inner.end(Outcome::Panicked(message), self.spare.take())),
                 AttemptEnd::Panicked,
             ),
+            (Returned::Abandoned, _) => (Left::Open(inner), AttemptEnd::Dropped),
             (_, Some(class)) => (Left::Open(inner), AttemptEnd::Failed(class)),
             (_, None) => (Left::Open(inner), AttemptEnd::TimedOut),
         };

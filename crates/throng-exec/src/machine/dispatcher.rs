@@ -93,6 +93,8 @@ pub(crate) struct Dispatcher {
     pulling: bool,
     closed: VecDeque<(u32, Ending)>,
     events: Vec<(Tick, EventKind)>,
+    /// Changes of keys that are to be logged, by whoever holds no lock.
+    notes: Vec<EventKind>,
     stats: Stats,
 }
 
@@ -129,6 +131,7 @@ impl Dispatcher {
             pulling: false,
             closed: VecDeque::new(),
             events: Vec::new(),
+            notes: Vec::new(),
             stats: Stats::default(),
             deadline: settings.deadline.map(nanos),
             timeout: settings.timeout.map(nanos),
@@ -179,7 +182,7 @@ impl Dispatcher {
     pub(crate) fn admit(&mut self, now: Tick, key: Option<&Key>, terms: &Terms) -> u32 {
         let job = JobId::new(self.stats.admitted);
         self.stats.admitted += 1;
-        let key = self.keys.enter(key);
+        let key = self.keys.enter(now, key);
         let slot = Slot {
             job,
             key,
@@ -301,6 +304,10 @@ impl Dispatcher {
 
     pub(crate) fn take_events(&mut self) -> Vec<(Tick, EventKind)> {
         std::mem::take(&mut self.events)
+    }
+
+    pub(crate) fn take_notes(&mut self) -> Vec<EventKind> {
+        std::mem::take(&mut self.notes)
     }
 
     pub(crate) fn has_events(&self) -> bool {

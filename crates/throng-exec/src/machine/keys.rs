@@ -1,12 +1,12 @@
-//! The keys of a run: what each may do, and its cool-downs. A key lives as long as it has admitted jobs or a cool-down,
-//! and some while longer, so that what was learned of it is not lost; the number of keys in memory does not grow with the
-//! input.
+//! The keys of a run: what each may do, and its cool-downs. A key lives as long as it has admitted jobs, a cool-down, rates
+//! that are used up or an open breaker, and some while longer, so that what was learned of it is not lost; the number of
+//! keys in memory does not grow with the input. What is forgotten is its adaptive limit, its budget and its latency.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, BreakerState};
 use crate::budget::Budget;
 use crate::hedge::Latency;
 use crate::machine::adaptive::Adaptive;
@@ -117,6 +117,16 @@ impl KeyState {
         }
     }
 
+    /// Returns true if forgetting the key would let it do more than it may: its rates are used up, or its breaker is not
+    /// closed.
+    fn is_in_debt(&self, now: Tick) -> bool {
+        self.gate.as_ref().is_some_and(|gate| !gate.is_untouched(now))
+            || self
+                .breaker
+                .as_ref()
+                .is_some_and(|breaker| breaker.state() != BreakerState::Closed)
+    }
+
     pub(crate) fn learns_pace(&self) -> bool {
         !matches!(self.cap, Some(Cap::Adaptive(_)))
     }
@@ -134,7 +144,7 @@ impl Keys {
     }
 
     /// Returns the number of the key and counts one job more for it.
-    pub(crate) fn enter(&mut self, name: Option<&Key>) -> u32 {
+    pub(crate) fn enter(&mut self, now: Tick, name: Option<&Key>) -> u32 {
         let Some(name) = name else {
             self.states[0].jobs += 1;
             return 0;
@@ -144,7 +154,7 @@ impl Keys {
             return key;
         }
         if self.by_name.len() >= self.sweep_at {
-            self.sweep();
+            self.sweep(now);
         }
         let state = KeyState {
             jobs: 1,
@@ -227,12 +237,12 @@ impl Keys {
         state.cooled + state.cooling_since.map_or(0, |since| cooling(since, now, gate))
     }
 
-    fn sweep(&mut self) {
+    fn sweep(&mut self, now: Tick) {
         let states = &mut self.states;
         let free = &mut self.free;
         self.by_name.retain(|_, &mut key| {
             let state = &mut states[key as usize];
-            let keep = state.jobs > 0 || state.cooling_since.is_some();
+            let keep = state.jobs > 0 || state.cooling_since.is_some() || state.is_in_debt(now);
             if !keep {
                 *state = KeyState::default();
                 free.push(key);
@@ -260,7 +270,7 @@ mod tests {
     fn keys_without_jobs_are_forgotten() {
         let mut keys = keys();
         for n in 0..10_000 {
-            let key = keys.enter(Some(&Key::from(format!("key {n}"))));
+            let key = keys.enter(0, Some(&Key::from(format!("key {n}"))));
             keys.leave(key);
         }
         assert!(keys.states.len() <= IDLE + 1, "{} states", keys.states.len());
@@ -269,14 +279,14 @@ mod tests {
     #[test]
     fn a_key_that_cools_is_kept() {
         let mut keys = keys();
-        let cooling = keys.enter(Some(&Key::from("cooling")));
+        let cooling = keys.enter(0, Some(&Key::from("cooling")));
         assert!(keys.cool(cooling, 0, 10, 0));
         keys.leave(cooling);
         for n in 0..3 * IDLE {
-            let key = keys.enter(Some(&Key::from(format!("key {n}"))));
+            let key = keys.enter(0, Some(&Key::from(format!("key {n}"))));
             keys.leave(key);
         }
-        assert_eq!(keys.enter(Some(&Key::from("cooling"))), cooling);
+        assert_eq!(keys.enter(0, Some(&Key::from("cooling"))), cooling);
         assert!(keys.states[cooling as usize].cooling_since.is_some());
         assert_eq!(keys.cooled(cooling, 4, 0), 4);
         assert!(

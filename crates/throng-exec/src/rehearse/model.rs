@@ -168,17 +168,17 @@ impl<J> Provider<J> for ProviderModel {
         {
             factor *= by;
         }
-        let latency = self.latency.mul_f64(factor);
+        let latency = scaled(self.latency, factor);
         let down = self
             .outages
             .iter()
             .any(|(from, to)| (*from..*to).contains(&ask.at));
         if down || (self.fail > 0.0 && self.rng.f64() < self.fail) {
-            let after = latency.mul_f64(self.rng.f64());
+            let after = scaled(latency, self.rng.f64());
             return Answer::fail(after, ErrorClass::Transient);
         }
         let mut answer = Answer::succeed(latency);
-        answer.first_output = self.first_output.map(|share| latency.mul_f64(share));
+        answer.first_output = self.first_output.map(|share| scaled(latency, share));
         if let Some((mean, spread)) = self.output_tokens {
             // The mean of a log-normal factor of median 1.
             let tokens = mean as f64 * factor / (spread * spread / 2.0).exp();
@@ -190,4 +190,9 @@ impl<J> Provider<J> for ProviderModel {
     fn end(&mut self, _: Duration, _: &Ask) {
         self.running = self.running.saturating_sub(1);
     }
+}
+
+/// Returns the time, scaled; the longest time where that is none.
+fn scaled(time: Duration, by: f64) -> Duration {
+    Duration::try_from_secs_f64(time.as_secs_f64() * by).unwrap_or(Duration::MAX)
 }

@@ -135,6 +135,7 @@ impl Executor {
         let run = self.run_id.unwrap_or_else(|| RunId::from_parts(0, [0; 10]));
         loop {
             let more = stage.step();
+            drop(stage.dispatcher.take_notes());
             for (at, kind) in stage.dispatcher.take_events() {
                 if let Some(sink) = &self.sink {
                     sink.record(&Event::new(run, Duration::from_nanos(at), kind));

@@ -18,8 +18,7 @@ use crate::{Attempt, Executor, ExecutorBuilder, Finished, Jitter, RetryPolicy, R
 const STEPS: usize = 50_000;
 
 pub(super) fn explore(scene: fn()) {
-    let cases = std::env::var("THRONG_CASES").ok();
-    let cases = cases.and_then(|cases| cases.parse().ok()).unwrap_or(1_000);
+    let cases = tests::cases();
     explore_with(RandomScheduler::new(cases), scene);
     explore_with(PctScheduler::new(3, cases.div_ceil(4)), scene);
 }
@@ -205,4 +204,13 @@ pub(super) fn check_attempts(done: &[Done], log: &Log) {
 
 pub(super) fn build(builder: ExecutorBuilder) -> Executor {
     builder.build().expect("the settings of scenes make sense")
+}
+
+#[cfg(test)]
+mod tests {
+    /// Returns how many schedules are drawn at random: `THRONG_CASES`, or 1,000.
+    pub(super) fn cases() -> usize {
+        let cases = std::env::var("THRONG_CASES").ok();
+        cases.and_then(|cases| cases.parse().ok()).unwrap_or(1_000)
+    }
 }

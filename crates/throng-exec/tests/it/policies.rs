@@ -311,8 +311,12 @@ async fn a_queue_that_is_too_long_sheds_what_matters_least() {
         .filter(|job| job.outcome.is_success())
         .map(|job| job.id.index())
         .collect();
-    assert_eq!(done, [0, 5, 10, 15], "the others were shed while they waited");
-    assert_eq!(report.summary.count(OutcomeKind::Shed), 16);
+    assert_eq!(
+        done,
+        [0, 1, 5, 10, 15],
+        "one started, four waited, the others were shed"
+    );
+    assert_eq!(report.summary.count(OutcomeKind::Shed), 15);
 }
 
 #[tokio::test(start_paused = true)]
@@ -527,4 +531,40 @@ async fn both_failing_is_one_failure_with_both_errors() {
     assert_eq!(job.outcome, Outcome::Failed(TRANSIENT));
     assert_eq!((job.attempts, job.errors), (2, vec![Fault(ErrorClass::Timeout)]));
     assert_eq!(run.handle().progress().running, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_is_refused_pauses_its_key() {
+    let executor = once(4)
+        .hedge(Hedge::new().sample(1).max_share(1.0))
+        .build()
+        .unwrap();
+    let began = Instant::now();
+    let starts = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&starts);
+    let runner = move |job: u64, cx: Attempt| {
+        log.lock().unwrap().push((job, began.elapsed().as_millis()));
+        async move {
+            match (job, cx.is_hedge()) {
+                (1, true) => return Err(throttled(Some(ms(10_000)))),
+                (1, false) => sleep(ms(200)).await,
+                _ => sleep(ms(20)).await,
+            }
+            Ok(())
+        }
+    };
+    let jobs = futures_util::stream::unfold(0_u64, |job| async move {
+        sleep(ms(50)).await;
+        (job < 3).then_some((job, job + 1))
+    });
+    let summary = executor.start_stream(jobs, runner).finish().await.unwrap();
+    assert_eq!((summary.count(OutcomeKind::Succeeded), summary.throttles), (3, 1));
+    let third = starts
+        .lock()
+        .unwrap()
+        .iter()
+        .find(|(job, _)| *job == 2)
+        .unwrap()
+        .1;
+    assert!(third >= 10_000, "{starts:?}");
 }

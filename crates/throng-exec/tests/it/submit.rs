@@ -62,6 +62,23 @@ async fn a_submission_that_is_dropped_frees_its_permit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_submission_that_is_dropped_says_nothing_of_the_service() {
+    let breaker = throng_exec::CircuitBreaker::new()
+        .sample(crate::support::attempts(4))
+        .rest(ms(100));
+    let executor = once(4).circuit_breaker(breaker).build().unwrap();
+    let hangs = |_: u64, _: Attempt| std::future::pending::<Result<(), Fault>>();
+    let submitter = executor.serve(hangs);
+    for job in 0..20 {
+        assert!(tokio::time::timeout(ms(10), submitter.submit(job)).await.is_err());
+    }
+    sleep(ms(1)).await;
+    let summary = submitter.handle().summary();
+    assert_eq!(summary.count(OutcomeKind::Cancelled), 20);
+    assert_eq!(summary.count(OutcomeKind::Failed), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_served_after_the_end() {
     let submitter = once(1)
         .build()

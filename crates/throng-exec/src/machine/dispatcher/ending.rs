@@ -115,6 +115,7 @@ impl Dispatcher {
         };
         if let AttemptEnd::Failed(class) = end {
             self.attempt_failed(now, index, ended, class);
+            self.pause_key(now, index, class);
         }
     }
 
@@ -150,7 +151,7 @@ impl Dispatcher {
         let (key, estimate) = (slot.key, slot.cost);
         let first_try = active.attempt == 1;
         if used != estimate {
-            self.settle_cost(now, key, estimate, used);
+            self.settle_cost(now, key, active.began, estimate, used);
         }
         let state = self.keys.get_mut(key);
         let running = state.running;
@@ -180,11 +181,11 @@ impl Dispatcher {
         self.review(key);
     }
 
-    fn settle_cost(&mut self, now: Tick, key: u32, estimate: Cost, used: Cost) {
-        self.gate.settle(now, estimate, used);
+    fn settle_cost(&mut self, now: Tick, key: u32, began: Tick, estimate: Cost, used: Cost) {
+        self.gate.settle(now, began, estimate, used);
         self.freed = true;
         if let Some(gate) = &mut self.keys.get_mut(key).gate {
-            gate.settle(now, estimate, used);
+            gate.settle(now, began, estimate, used);
             if self.keys.reopen(key) {
                 self.end_rest(now, key);
             }
@@ -252,32 +253,38 @@ impl Dispatcher {
         paid
     }
 
+    /// Notes a refusal, and keeps to what it asked for: for every job of the key, whichever attempt was refused.
+    fn pause_key(&mut self, now: Tick, index: u32, class: ErrorClass) {
+        if !class.is_pushback() {
+            return;
+        }
+        self.stats.pushbacks += 1;
+        let slot = &self.slots[index as usize];
+        let (key, patience) = (slot.key, self.settings.retry(slot.step).patience);
+        let Some(floor) = class.retry_after() else { return };
+        let state = self.keys.get(key);
+        let rest = if state.learns_pace() {
+            state.pace.rest()
+        } else {
+            Duration::ZERO
+        };
+        let patience = self.settings.retry.patience.max(patience);
+        let until = now.saturating_add(nanos(floor.min(patience).max(rest)));
+        self.cool(now, key, until);
+        let name = self.key_name(key);
+        self.event(now, || EventKind::KeyPaused {
+            key: name,
+            until: Duration::from_nanos(until),
+        });
+    }
+
     /// Returns how long a job waits that was refused because of a limit, as far as patience and deadline allow. What the
     /// other side asked for is a floor, for every job of the key; a random time on top of it lets the jobs that were
     /// refused together come back one after another. Without a floor the wait grows with each such refusal of the job.
     fn pushback_delay(&mut self, now: Tick, index: u32, class: ErrorClass, ran: Tick) -> Option<Duration> {
-        self.stats.pushbacks += 1;
         let settings = Arc::clone(&self.settings);
-        let (key, step) = (self.slots[index as usize].key, self.slots[index as usize].step);
-        let policy = settings.retry(step);
-        if let Some(floor) = class.retry_after() {
-            let state = self.keys.get(key);
-            let rest = if state.learns_pace() {
-                state.pace.rest()
-            } else {
-                Duration::ZERO
-            };
-            // A step that does not wait is not for a key that others may wait for: its own patience bounds the pause.
-            let until = now.saturating_add(nanos(
-                floor.min(settings.retry.patience.max(policy.patience)).max(rest),
-            ));
-            self.cool(now, key, until);
-            let name = self.key_name(key);
-            self.event(now, || EventKind::KeyPaused {
-                key: name,
-                until: Duration::from_nanos(until),
-            });
-        }
+        let policy = settings.retry(self.slots[index as usize].step);
+        self.pause_key(now, index, class);
         let slot = &mut self.slots[index as usize];
         slot.pushed_back = slot.pushed_back.saturating_add(ran);
         let mut left = policy

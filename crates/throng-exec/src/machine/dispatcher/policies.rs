@@ -39,33 +39,30 @@ impl Dispatcher {
         self.review(key);
     }
 
+    /// Records an event that is logged as well.
+    fn note(&mut self, now: Tick, kind: EventKind) {
+        self.notes.push(kind.clone());
+        self.event(now, || kind);
+    }
+
     pub(super) fn limit_changed(&mut self, now: Tick, key: u32, change: Change) {
         let name = self.key_name(key);
         let (from, to, cause) = (change.from, change.to, change.cause.as_str());
-        tracing::trace!(
-            key = name.as_deref(),
-            from,
-            to,
-            cause,
-            "An adaptive limit changed."
+        self.note(
+            now,
+            EventKind::LimitChanged {
+                key: name,
+                from,
+                to,
+                cause,
+            },
         );
-        self.event(now, || EventKind::LimitChanged {
-            key: name,
-            from,
-            to,
-            cause,
-        });
     }
 
     pub(super) fn breaker_changed(&mut self, now: Tick, key: u32, state: BreakerState) {
         let name = self.key_name(key);
         let state = state.as_str();
-        tracing::debug!(
-            key = name.as_deref(),
-            state,
-            "A circuit breaker changed its state."
-        );
-        self.event(now, || EventKind::BreakerChanged { key: name, state });
+        self.note(now, EventKind::BreakerChanged { key: name, state });
     }
 
     /// Tells every job of the key that waits, if its breaker is open and jobs do not wait for it.
@@ -115,7 +112,7 @@ impl Dispatcher {
         }
         let (job, number, from) = (slot.job, slot.step, slot.key);
         if let Some(key) = &step.key {
-            let to = self.keys.enter(Some(key));
+            let to = self.keys.enter(now, Some(key));
             self.slots[index as usize].key = to;
             self.keys.leave(from);
         }
@@ -134,7 +131,9 @@ impl Dispatcher {
                 .push_back((now.saturating_add(nanos(wait)), index, job));
         }
         let Some(most) = shedding.max_queue else { return };
-        while self.fresh.len() > most.get() {
+        // Those that may start at once do not wait.
+        let free = self.limit.saturating_sub(self.in_use);
+        while self.fresh.len() > most.get().saturating_add(free) {
             let Some(least) = self.fresh.pop_least() else {
                 return;
             };
