@@ -2,7 +2,6 @@
 //!
 //! User code (iterators, classifiers, sinks, wakers) is never called with the lock held.
 
-use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use throng_core::{Event, EventKind, EventSink, Outcome, RunId};
+use throng_core::{Event, EventKind, EventSink, RunId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,14 +18,15 @@ use crate::attempt::{Origin, Reported};
 use crate::budget::Budget;
 use crate::error::panic_message;
 use crate::input::Jobs;
-use crate::machine::{AttemptEnd, Branch, Dispatcher, Ended, Ending, Start};
+use crate::machine::{AttemptEnd, Branch, Dispatcher, Ended};
 use crate::outbox::Outbox;
 use crate::rate::Tick;
-use crate::record::{Job, Left, Record};
+use crate::record::{Left, Record};
+use crate::state::{Next, State};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::tasks::JoinSet;
 use crate::totals::Totals;
-use crate::{JobSpec, KeyProgress, Progress, RunError, RunSummary};
+use crate::{KeyProgress, Progress, RunError, RunSummary};
 
 /// What the tasks of a run share.
 pub(crate) struct Core<J, T, E> {
@@ -44,37 +44,6 @@ pub(crate) struct Core<J, T, E> {
     state: Mutex<State<J, T, E>>,
 }
 
-/// What the lock protects.
-pub(crate) struct State<J, T, E> {
-    pub(crate) dispatcher: Dispatcher,
-    pub(crate) outbox: Outbox<J, T, E>,
-    /// The iterator of jobs, while nobody is pulling from it.
-    pub(crate) jobs: Option<Jobs<J>>,
-    pub(crate) error: Option<RunError>,
-    /// When the driver will wake up by itself.
-    pub(crate) armed: Option<Tick>,
-    /// The driver has a stream and does not poll it, because nothing was wanted of it.
-    pub(crate) stream_rests: bool,
-    /// Who waits for the permit of a second attempt, by slot.
-    hedging: HashMap<u32, Waker>,
-    /// The jobs that no attempt is running, by slot.
-    waiting: Vec<Option<Job<J, E>>>,
-    /// Places for jobs that have ended, which the consumer has emptied.
-    pub(crate) spares: Vec<Record<J, T, E>>,
-    /// The consumer is not woken for single outcomes: more are about to come, and the driver watches.
-    gathering: bool,
-    /// Workers that were spawned and have not asked for an attempt yet.
-    pub(crate) starting: usize,
-    now: Tick,
-    flushing: bool,
-}
-
-/// An attempt that a worker has to run.
-pub(crate) struct Assignment<J, E> {
-    pub(crate) start: Start,
-    pub(crate) job: Job<J, E>,
-}
-
 /// How many outcomes are gathered at most before the consumer is woken.
 const GATHERED: usize = 32;
 
@@ -87,13 +56,6 @@ pub(crate) enum Then {
     GoOnBriskly,
     /// Nothing: it is on its way out.
     Stop,
-}
-
-/// What a worker goes on with.
-pub(crate) struct Next<J, T, E> {
-    pub(crate) assignment: Option<Assignment<J, E>>,
-    /// A place for the job when it has ended.
-    pub(crate) spare: Option<Record<J, T, E>>,
 }
 
 fn log(note: &EventKind) {
@@ -146,21 +108,7 @@ impl<J, T, E> Core<J, T, E> {
             gathered: AtomicBool::new(false),
             sink,
             totals: Mutex::new(Totals::new()),
-            state: Mutex::new(State {
-                dispatcher,
-                outbox,
-                jobs,
-                error: None,
-                armed: None,
-                stream_rests: false,
-                hedging: HashMap::new(),
-                waiting: Vec::new(),
-                gathering: false,
-                spares: Vec::new(),
-                starting: 0,
-                now: 0,
-                flushing: false,
-            }),
+            state: Mutex::new(State::new(dispatcher, outbox, jobs)),
         }
     }
 
@@ -442,78 +390,4 @@ pub(crate) struct Step {
     notes: Vec<EventKind>,
     /// The job of the attempt that has ended waits for another.
     pub(crate) retry: bool,
-}
-
-impl<J, T, E> State<J, T, E> {
-    /// Returns the time of the run: `now`, or a later time that another task has already brought.
-    pub(crate) fn advance(&mut self, now: Tick) -> Tick {
-        self.now = self.now.max(now);
-        self.now
-    }
-
-    /// Returns true if the consumer has nothing more to wait for.
-    pub(crate) fn is_over(&self) -> bool {
-        let told = self.error.is_some() || (!self.flushing && !self.dispatcher.has_events());
-        self.dispatcher.is_over() && told
-    }
-
-    pub(crate) fn admit(&mut self, now: Tick, job: JobSpec<J>) {
-        let slot = self.dispatcher.admit(now, job.key.as_ref(), &job.terms) as usize;
-        if slot >= self.waiting.len() {
-            self.waiting.resize_with(slot + 1, || None);
-        }
-        self.waiting[slot] = Some(Job::new(job.input, job.key));
-        self.deliver_all();
-    }
-
-    /// Takes the wakers of those whose second attempt has got its permit.
-    fn take_hedges(&mut self) -> Vec<Waker> {
-        let granted = self.dispatcher.take_granted();
-        if granted.is_empty() {
-            return Vec::new();
-        }
-        let granted = granted.into_iter();
-        granted.filter_map(|slot| self.hedging.remove(&slot)).collect()
-    }
-
-    pub(crate) fn next_assignment(&mut self, now: Tick) -> Option<Assignment<J, E>> {
-        let start = self.dispatcher.next_start(now)?;
-        let job = self.waiting[start.slot as usize].take()?;
-        Some(Assignment { start, job })
-    }
-
-    /// Moves every job that the dispatcher has closed by itself to the outbox.
-    pub(crate) fn deliver_all(&mut self) {
-        while let Some((index, ending)) = self.dispatcher.pop_closed() {
-            match self.waiting[index as usize].take() {
-                Some(job) => self.deliver(index, ending, Left::Open(job)),
-                None => debug_assert!(false, "no attempt of a closed job is running"),
-            }
-        }
-    }
-
-    fn deliver(&mut self, index: u32, ending: Ending, left: Left<J, T, E>) {
-        let mut record = match left {
-            Left::Ended(record) => record,
-            Left::Open(mut job) => {
-                let outcome = match ending {
-                    Ending::Failed => job.errors.pop().map_or(Outcome::Cancelled, Outcome::Failed),
-                    Ending::TimedOut(kind) => Outcome::TimedOut(kind),
-                    Ending::Skipped => Outcome::Skipped,
-                    Ending::Shed => Outcome::Shed,
-                    Ending::Succeeded | Ending::Panicked | Ending::Cancelled => Outcome::Cancelled,
-                };
-                job.end(outcome, None)
-            }
-        };
-        let slot = self.dispatcher.slot(index);
-        if let Some(finished) = record.get_mut() {
-            finished.id = slot.job;
-            finished.step = slot.step;
-            finished.attempts = slot.attempts;
-            finished.usage = slot.reported.usage();
-            finished.timing = slot.timing();
-        }
-        self.outbox.push(record);
-    }
 }

@@ -10,13 +10,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use throng_core::{ErrorClass, RunId};
 use tokio::time::Instant;
 
-use crate::core::{Core, State};
+use crate::core::Core;
 use crate::crew::Crew;
 use crate::error::panic_message;
 use crate::input::{End, Input, JobStream, Jobs, Pulled, poll_pull, pull};
 use crate::machine::Dispatcher;
 use crate::outbox::Outbox;
 use crate::rate::Tick;
+use crate::state::State;
 use crate::tasks::{Handle, Sleep, sleep_until};
 use crate::worker::Worker;
 use crate::{Executor, Run, RunError, Runner};

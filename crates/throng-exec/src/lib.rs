@@ -39,6 +39,7 @@ mod running;
 #[cfg(all(test, throng_shuttle))]
 mod schedules;
 mod shedding;
+mod state;
 mod submit;
 mod sync;
 mod tasks;

@@ -9,12 +9,13 @@ use throng_core::{ErrorClass, Outcome};
 use tokio::time::Instant;
 
 use crate::attempt::{Attempt, Reported, Reports};
-use crate::core::{Assignment, Then};
+use crate::core::Then;
 use crate::engine::Engine;
 use crate::error::panic_message;
 use crate::machine::{AttemptEnd, Branch, Ended, Start};
 use crate::record::{Left, Record};
 use crate::running::{Came, Returned, Running, Timer};
+use crate::state::Assignment;
 use crate::{RunError, Runner};
 
 /// How many errors a job keeps, that of the last attempt included.
