@@ -203,7 +203,9 @@ impl Figures<'_> {
             "records": self.records,
             "calls": self.calls,
             "succeeded": summary.count(OutcomeKind::Succeeded),
-            "failed": summary.ended() - summary.count(OutcomeKind::Succeeded),
+            "failed": summary.count(OutcomeKind::Failed),
+            "timed_out": summary.count(OutcomeKind::TimedOut),
+            "not_started": self.not_started(),
             "duration_s": seconds(summary.wall),
             "attempts": summary.attempts,
             "retries": summary.retries,
@@ -225,6 +227,13 @@ impl Figures<'_> {
         })
     }
 
+    /// Returns how many calls the deadline leaves out.
+    fn not_started(&self) -> u64 {
+        let begun = [OutcomeKind::Succeeded, OutcomeKind::Failed, OutcomeKind::TimedOut];
+        let begun: u64 = begun.map(|kind| self.summary.count(kind)).iter().sum();
+        self.calls - begun
+    }
+
     fn table(&self) -> String {
         let summary = self.summary;
         let succeeded = summary.count(OutcomeKind::Succeeded);
@@ -236,10 +245,12 @@ impl Figures<'_> {
             (
                 "calls",
                 format!(
-                    "{} for {}, {succeeded} succeeded, {} failed",
+                    "{} for {}, {succeeded} succeeded, {} failed, {} timed out, {} not started",
                     self.calls,
                     counted(self.records, "record"),
-                    summary.ended() - succeeded
+                    summary.count(OutcomeKind::Failed),
+                    summary.count(OutcomeKind::TimedOut),
+                    self.not_started()
                 ),
             ),
             (
@@ -257,7 +268,10 @@ impl Figures<'_> {
             ),
             (
                 "latency",
-                format!("p50 {:.0} ms, p95 {:.0} ms", times.p50, times.p95),
+                format!(
+                    "p50 {:.0} ms, p95 {:.0} ms, all attempts of a call",
+                    times.p50, times.p95
+                ),
             ),
             (
                 "tokens",

@@ -44,7 +44,7 @@ impl VoteLine {
             agreement: (tally.agreement() * 1e4).round() / 1e4,
             votes: tally.into_choices().iter().map(|choice| choice.votes()).collect(),
             asked,
-            saved: agents.saturating_sub(asked),
+            saved: stop.saves(agents.saturating_sub(asked)),
             stop: stop_name(stop),
         }
     }

@@ -48,6 +48,26 @@ fn calls_of_one_length_fill_the_limit() {
 }
 
 #[test]
+fn what_a_deadline_cuts_adds_up() {
+    let home = Home::new();
+    home.questions("in.jsonl", 100);
+    let flags = [
+        "--rehearse=latency=1s,spread=0",
+        "-c",
+        "10",
+        "--deadline",
+        "2500ms",
+    ];
+    let figures = rehearse(&home, &flags);
+    let n = |field: &str| figures[field].as_u64().unwrap();
+    assert_eq!(
+        (n("succeeded"), n("failed"), n("timed_out"), n("not_started")),
+        (20, 0, 10, 70)
+    );
+    assert_eq!((n("calls"), n("attempts")), (100, 30));
+}
+
+#[test]
 fn equal_prompts_and_votes_count_as_what_they_ask() {
     let home = Home::new();
     let lines: String = (0..30)

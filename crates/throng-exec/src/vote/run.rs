@@ -142,6 +142,11 @@ impl Vote {
         failures.sort_unstable_by_key(|failure| failure.agent);
         let tally = panel.into_tally();
         let (agents, valid, failed) = (self.rules.agents.get(), tally.valid(), failures.len());
+        // Agents whose jobs ended before they were asked say that the run ended, not the vote.
+        let stop = match stop {
+            StopReason::AllEnded if asked < agents => StopReason::RunEnded,
+            stop => stop,
+        };
         Verdict {
             decision: tally.decision(),
             agreement: tally.agreement(),
@@ -153,7 +158,7 @@ impl Vote {
             valid,
             failed,
             cancelled: asked - valid - failed,
-            saved: agents - asked,
+            saved: stop.saves(agents - asked),
             failures,
             usage: summary.usage,
             wall: summary.wall,

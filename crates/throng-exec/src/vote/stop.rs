@@ -23,6 +23,16 @@ pub enum StopReason {
     RunEnded,
 }
 
+impl StopReason {
+    /// Returns how many calls are saved when so many agents were not asked: none, unless the vote itself ended early.
+    pub const fn saves(self, not_asked: usize) -> usize {
+        match self {
+            Self::Certain | Self::Confident => not_asked,
+            Self::AllEnded | Self::RunEnded => 0,
+        }
+    }
+}
+
 /// The counts that decide whether a vote goes on. Weights are millionths.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {

@@ -1,5 +1,5 @@
 //! What a vote tells. Every figure is of agents that were really asked: `asked = valid + failed + cancelled`, and
-//! `asked + saved = agents`.
+//! `asked + saved = agents` unless the executor's run ended first.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub struct Verdict<T, E> {
     /// Agents that were asked and not waited for: the vote, or the executor's run, ended before they did. An answer that
     /// comes after the end is not counted.
     pub cancelled: usize,
-    /// Agents that were never asked: `agents − asked`.
+    /// Agents that were never asked, because the vote was decided: `agents − asked`; 0 if the executor's run ended first.
     pub saved: usize,
     /// How each of the `failed` agents ended, in the order of the agents.
     pub failures: Vec<Failure<E>>,
