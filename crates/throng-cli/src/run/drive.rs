@@ -314,9 +314,7 @@ async fn take(
     }
     ending.written.lines = sink.written();
     let summary = going.finish().await.map_err(|error| bug(&error))?;
-    ending.deadline |= limits
-        .deadline
-        .is_some_and(|deadline| !summary.input_exhausted && summary.wall >= deadline);
+    ending.deadline |= limits.deadline.is_some_and(|deadline| summary.wall >= deadline);
     Ok((summary, ending))
 }
 
