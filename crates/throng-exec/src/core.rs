@@ -147,6 +147,11 @@ impl<J, T, E> Core<J, T, E> {
         } else {
             state.hedging.remove(&index)
         };
+        // A place that the job has taken up is replaced.
+        let spare = match left {
+            Left::Ended(_) => state.spares.pop(),
+            Left::Open(_) => None,
+        };
         match (ending, left) {
             (Some(ending), left) => state.deliver(index, ending, left),
             (None, Left::Open(job)) => state.waiting[index as usize] = Some(job),
@@ -158,7 +163,7 @@ impl<J, T, E> Core<J, T, E> {
             } else {
                 state.next_assignment(now)
             },
-            spare: state.spares.pop(),
+            spare,
         };
         state.deliver_all();
         state.gathering = then == Then::GoOnBriskly && next.assignment.is_some();
@@ -316,7 +321,7 @@ impl<J, T, E> Core<J, T, E> {
         let now = self.tick(Instant::now());
         let state = self.lock();
         let keys = state.dispatcher.keys().iter();
-        keys.map(|(_, key)| KeyProgress {
+        keys.map(|key| KeyProgress {
             key: key.name.clone(),
             jobs: key.jobs,
             running: key.running,

@@ -183,20 +183,24 @@ where
         self.run.finish().await
     }
 
+    /// Returns a copy of an outcome that was there before its job came.
+    fn take_late(&self) -> Option<Finished<J, T, E>> {
+        let late = self.shared.lock().late.pop_front();
+        late.map(|(copy, outcome, of)| copy.finished((*outcome).clone(), of))
+    }
+
     fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<J, T, E>>> {
         if let Some(finished) = self.ready.pop_front() {
             return Poll::Ready(Some(finished));
         }
         self.shared.consumer.register(cx.waker());
-        let late = self.shared.lock().late.pop_front();
-        if let Some((copy, outcome, of)) = late {
-            return Poll::Ready(Some(copy.finished((*outcome).clone(), of)));
+        if let Some(late) = self.take_late() {
+            return Poll::Ready(Some(late));
         }
         let Some(mut finished) = ready!(Pin::new(&mut self.run).poll_next(cx)) else {
             // A copy may have come in while the run was asked.
-            let late = self.shared.lock().late.pop_front();
-            if let Some((copy, outcome, of)) = late {
-                return Poll::Ready(Some(copy.finished((*outcome).clone(), of)));
+            if let Some(late) = self.take_late() {
+                return Poll::Ready(Some(late));
             }
             // Copies of jobs that the run never admitted.
             let lost = self.shared.lock().drain();

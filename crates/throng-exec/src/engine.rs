@@ -89,8 +89,8 @@ where
             self.end_pull(pulled, |state| state.jobs = rest);
             self.discard(ended);
         }
-        let slack = self.core.lock().dispatcher.has_slack();
-        if slack || !self.crew.is_watched_by_leader() {
+        // A worker that is awake needs to be told only of what it does not know.
+        if !self.crew.is_watched_by_leader() || self.core.lock().dispatcher.has_slack() {
             self.launch();
         }
         pulled_some

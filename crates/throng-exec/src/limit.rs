@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 
 use crate::InvalidConfig;
+use crate::error::check;
 
 /// How many attempts may run at the same time.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,13 +133,6 @@ impl AdaptiveLimit {
     }
 
     fn validate(&self) -> Result<(), InvalidConfig> {
-        let check = |holds: bool, setting, value: &dyn ToString, rule| {
-            if holds {
-                return Ok(());
-            }
-            let value = value.to_string();
-            Err(InvalidConfig { setting, value, rule })
-        };
         let Self {
             initial, min, max, ..
         } = *self;

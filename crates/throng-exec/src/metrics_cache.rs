@@ -127,13 +127,7 @@ impl<K: Hash + Eq, V> MetricsCache<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
-        let mut state = self.lock();
-        let expired = state.take_expired();
-        let value = state.find(hash, key).and_then(|id| state.touch(id));
-        drop(state);
-        drop(expired);
-        value
+        self.at(key, |state, id| state.touch(id))
     }
 
     /// Puts a value under `key` and returns the one that was there, unless that had expired. The time to live begins
@@ -169,13 +163,22 @@ impl<K: Hash + Eq, V> MetricsCache<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        self.at(key, State::remove).map(|entry| entry.value)
+    }
+
+    /// Does something with the entry of a key, once what has expired is gone.
+    fn at<Q, R>(&self, key: &Q, act: impl FnOnce(&mut State<K, V>, EntryId) -> Option<R>) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let hash = self.hasher.hash_one(key);
         let mut state = self.lock();
         let expired = state.take_expired();
-        let removed = state.find(hash, key).and_then(|id| state.remove(id));
+        let found = state.find(hash, key).and_then(|id| act(&mut state, id));
         drop(state);
         drop(expired);
-        removed.map(|entry| entry.value)
+        found
     }
 }
 

@@ -2,24 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Home, Sim, by_id, whole_lines};
-
-/// Runs `in.jsonl` at a server and returns how it ended, with the summary.
-fn run(home: &Home, sim: &Sim, flags: &[&str]) -> (Ended, Value) {
-    let args = [
-        "run",
-        "in.jsonl",
-        "--base-url",
-        sim.url(),
-        "--model",
-        "m",
-        "--summary",
-        "s.json",
-    ];
-    let ended = home.run(&[&args[..], flags].concat());
-    let summary = serde_json::from_str(&home.read("s.json")).unwrap();
-    (ended, summary)
-}
+use crate::support::{Home, by_id, whole_lines};
 
 fn records(records: &[Value]) -> String {
     records.iter().map(|record| format!("{record}\n")).collect()
@@ -107,8 +90,7 @@ fn each_key_has_a_row_in_the_summary() {
         .collect();
     home.write("in.jsonl", records(&all));
     let sim = home.sim(&[]);
-    let (ended, summary) = run(
-        &home,
+    let (ended, summary) = home.run_at(
         &sim,
         &[
             "--key-field",
@@ -175,7 +157,7 @@ fn records_of_high_priority_go_first() {
         .collect();
     home.write("in.jsonl", records(&all));
     let sim = home.sim(&["--first-token", "150ms"]);
-    let (ended, _) = run(&home, &sim, &["--priority-field", "urgency", "-c", "1"]);
+    let (ended, _) = home.run_at(&sim, &["--priority-field", "urgency", "-c", "1"]);
     let lines = ended.code(0).stdout;
     let ids: Vec<u64> = lines
         .lines()
@@ -205,7 +187,7 @@ fn equal_prompts_are_asked_once_and_each_record_has_its_line() {
         let _ = std::fs::remove_file(home.path("out.jsonl"));
         let _ = std::fs::remove_file(home.path("log.jsonl"));
         let sim = home.sim(&["--request-log", "log.jsonl"]);
-        let (ended, summary) = run(&home, &sim, &[flag, "--out", "out.jsonl"]);
+        let (ended, summary) = home.run_at(&sim, &[flag, "--out", "out.jsonl"]);
         let ended = ended.code(0);
         assert_eq!(whole_lines(&home.path("log.jsonl")), asked, "{flag}");
         let results = home.results("out.jsonl");
@@ -248,12 +230,11 @@ fn a_run_that_asks_equal_prompts_once_is_resumed_like_any_other() {
     home.write("in.jsonl", records(&all));
     let failing = home.sim(&["--fail", "1", "--faults", "server_error=1"]);
     let flags = ["--dedup", "--out", "out.jsonl", "--retries", "0"];
-    let (ended, summary) = run(&home, &failing, &flags);
+    let (ended, summary) = home.run_at(&failing, &flags);
     ended.code(1);
     assert_eq!((&summary["failed"], &summary["attempts"]), (&json!(8), &json!(2)));
     let sim = home.sim(&[]);
-    let (ended, summary) = run(
-        &home,
+    let (ended, summary) = home.run_at(
         &sim,
         &["--dedup", "--out", "out.jsonl", "--resume", "--limit", "3"],
     );
@@ -262,7 +243,7 @@ fn a_run_that_asks_equal_prompts_once_is_resumed_like_any_other() {
         (&summary["succeeded"], &summary["attempts"]),
         (&json!(3), &json!(2))
     );
-    let (ended, summary) = run(&home, &sim, &["--dedup", "--out", "out.jsonl", "--resume"]);
+    let (ended, summary) = home.run_at(&sim, &["--dedup", "--out", "out.jsonl", "--resume"]);
     ended.code(0);
     assert_eq!(summary["skipped_already_done"], 3);
     assert_eq!(
@@ -282,7 +263,7 @@ fn records_of_different_keys_are_not_equal() {
         .collect();
     home.write("in.jsonl", records(&all));
     let sim = home.sim(&[]);
-    let (ended, summary) = run(&home, &sim, &["--dedup", "--key-field", "tenant"]);
+    let (ended, summary) = home.run_at(&sim, &["--dedup", "--key-field", "tenant"]);
     ended.code(0);
     assert_eq!(
         (&summary["attempts"], &summary["deduplicated"]),
@@ -301,7 +282,7 @@ fn a_retry_budget_bounds_the_retries() {
     home.questions("in.jsonl", 20);
     let sim = home.sim(&["--fail", "1", "--faults", "server_error=1"]);
     let flags = ["--retry-budget", "70", "--backoff-base", "1ms"];
-    let (ended, summary) = run(&home, &sim, &flags);
+    let (ended, summary) = home.run_at(&sim, &flags);
     ended.code(1).says("more retries than --retry-budget pays for");
     assert_eq!(
         (
@@ -318,7 +299,7 @@ fn a_call_that_hangs_is_hedged() {
     let home = Home::new();
     home.questions("in.jsonl", 200);
     let sim = home.sim(&["--fail", "0.05", "--faults", "slow=1", "--seed", "2"]);
-    let (ended, summary) = run(&home, &sim, &["--hedge=0.9"]);
+    let (ended, summary) = home.run_at(&sim, &["--hedge=0.9"]);
     ended.code(0).says("hedge");
     let n = |field: &str| summary[field].as_u64().unwrap();
     assert!(n("hedges") > 0 && n("hedges_won") <= n("hedges"), "{summary}");
@@ -330,7 +311,7 @@ fn an_adaptive_limit_stays_below_max_concurrent() {
     let home = Home::new();
     home.questions("in.jsonl", 60);
     let sim = home.sim(&["--first-token", "10ms", "--request-log", "log.jsonl"]);
-    let (ended, summary) = run(&home, &sim, &["--adaptive", "-c", "3"]);
+    let (ended, summary) = home.run_at(&sim, &["--adaptive", "-c", "3"]);
     ended.code(0);
     assert_eq!(summary["succeeded"], 60);
     assert!(summary["overlap"].as_f64().unwrap() <= 3.01, "{summary}");

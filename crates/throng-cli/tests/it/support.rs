@@ -72,6 +72,14 @@ impl Home {
         ended(&mut self.command(args))
     }
 
+    /// Runs `in.jsonl` at a server and returns how it ended, with the summary.
+    pub(crate) fn run_at(&self, sim: &Sim, flags: &[&str]) -> (Ended, Value) {
+        let server = ["--base-url", sim.url(), "--model", "m"];
+        let ended = self.run(&[&["run", "in.jsonl", "--summary", "s.json"], &server[..], flags].concat());
+        let summary = serde_json::from_str(&self.read("s.json")).unwrap();
+        (ended, summary)
+    }
+
     pub(crate) fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Ended {
         ended(self.command(args).envs(env.iter().copied()))
     }

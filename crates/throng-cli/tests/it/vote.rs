@@ -177,20 +177,9 @@ fn the_question_may_come_from_standard_input() {
 
 /// Runs votes on `in.jsonl` and returns the summary.
 fn run(home: &Home, sim: &Sim, flags: &[&str], code: i32) -> Value {
-    let args = [
-        "run",
-        "in.jsonl",
-        "--out",
-        "out.jsonl",
-        "--base-url",
-        sim.url(),
-        "--model",
-        "m",
-        "--summary",
-        "s.json",
-    ];
-    home.run(&[&args[..], flags].concat()).code(code);
-    serde_json::from_str(&home.read("s.json")).unwrap()
+    let (ended, summary) = home.run_at(sim, &[&["--out", "out.jsonl"], flags].concat());
+    ended.code(code);
+    summary
 }
 
 #[test]

@@ -188,10 +188,11 @@ impl Keys {
     }
 
     /// Returns every key that is remembered, that of the jobs without one included.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &KeyState)> {
-        (0_u32..)
-            .zip(&self.states)
-            .filter(|(key, state)| *key == 0 || state.name.is_some())
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &KeyState> {
+        let (unnamed, named) = self.states.split_at(1);
+        unnamed
+            .iter()
+            .chain(named.iter().filter(|state| state.name.is_some()))
     }
 
     /// Starts or lengthens a cool-down. Returns true if it ends later than before.

@@ -1,10 +1,10 @@
 //! Configures a vote. The rules are checked once, here; a [`Vote`] that exists makes sense.
 
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::policy::{ONE, Release, Rules, Stop, Tie, Vote};
+use crate::error::check;
 use crate::{Equivalence, InvalidConfig};
 
 const MAX_AGENTS: usize = 10_000;
@@ -183,20 +183,4 @@ fn millionths(weights: &[f64], agents: usize) -> Result<Vec<u64>, InvalidConfig>
             Ok((weight * ONE as f64).round() as u64)
         })
         .collect()
-}
-
-fn check(
-    holds: bool,
-    setting: &'static str,
-    value: &dyn fmt::Display,
-    rule: &'static str,
-) -> Result<(), InvalidConfig> {
-    if holds {
-        return Ok(());
-    }
-    Err(InvalidConfig {
-        setting,
-        value: value.to_string(),
-        rule,
-    })
 }
