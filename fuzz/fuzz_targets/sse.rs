@@ -1,7 +1,6 @@
-//! Fuzzes server-sent events and, on top of them, chat completions. The first byte of an input says how the others
-//! are split; the split must change nothing, and the events must keep their laws.
+//! Fuzzes server-sent events. The first byte of an input says how the others are split; the split must change nothing.
 //!
-//! Without cargo-fuzz, on stable:
+//! Without cargo-fuzz, on stable; the other targets likewise:
 //!
 //! ```sh
 //! export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -18,4 +17,4 @@
 #[path = "../../crates/throng-llm/tests/it/fuzzed.rs"]
 mod fuzzed;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzed::check(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzed::check(None, data));

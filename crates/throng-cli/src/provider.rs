@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use throng_llm::{LlmClient, OpenAiChat, Secret, Timeouts};
+use throng_llm::{HttpClient, LlmClient, Secret, Timeouts, Wire};
 
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -151,7 +151,9 @@ impl Remote {
                 .with_total(Duration::MAX)
                 .with_first_content(Duration::MAX);
         }
-        let mut builder = OpenAiChat::builder().base_url(&self.base_url).timeouts(timeouts);
+        let mut builder = HttpClient::builder(Wire::OpenAiChat)
+            .base_url(&self.base_url)
+            .timeouts(timeouts);
         if let Some((key, _)) = &self.key {
             builder = builder.api_key(key.clone());
         }

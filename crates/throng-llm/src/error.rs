@@ -12,7 +12,7 @@ use throng_core::{Classify, ErrorClass};
 
 #[cfg(feature = "http")]
 use crate::secret::{Secret, scrub};
-use crate::{Clock, ErrorKind, RateLimits, Received, Started};
+use crate::{Clock, ErrorKind, Overflow, RateLimits, Received, Started};
 
 /// How many bytes of a server's answer an error keeps.
 pub(crate) const RAW_BODY_BYTES: usize = 8 * 1024;
@@ -40,6 +40,7 @@ struct Inner {
     should_retry: Option<bool>,
     limits: RateLimits,
     received: Received,
+    overflow: Overflow,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -71,6 +72,7 @@ impl LlmError {
             should_retry: None,
             limits: RateLimits::default(),
             received: Received::default(),
+            overflow: Overflow::default(),
             source: None,
         }))
     }
@@ -143,6 +145,13 @@ impl LlmError {
     #[must_use]
     pub fn with_received(mut self, received: Received) -> Self {
         self.0.received = received;
+        self
+    }
+
+    /// Sets how large the prompt is and may be.
+    #[must_use]
+    pub fn with_overflow(mut self, overflow: Overflow) -> Self {
+        self.0.overflow = overflow;
         self
     }
 
@@ -227,6 +236,11 @@ impl LlmError {
     /// Returns how much of the answer had arrived.
     pub fn received(&self) -> Received {
         self.0.received
+    }
+
+    /// Returns how large the prompt is and may be, as far as the provider said, of a prompt that does not fit.
+    pub fn overflow(&self) -> Overflow {
+        self.0.overflow
     }
 
     /// Returns true if nothing of the answer had arrived: the call can be repeated without repeating text.

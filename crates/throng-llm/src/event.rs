@@ -161,18 +161,35 @@ pub enum FinishReason {
     ToolCalls,
     /// The provider's filter held something back.
     ContentFilter,
+    /// The model refused.
+    Refusal,
+    /// The provider paused a long turn; the same messages with the answer so far go on with it.
+    Pause,
+    /// The answer filled the model's context: it is cut.
+    ContextOverflow,
     /// Something else, in the provider's words.
     Other(String),
 }
 
 impl FinishReason {
-    /// Reads what a provider of the OpenAI family says.
+    /// Reads what a provider says, of any wire.
     pub fn from_wire(text: &str) -> Self {
         match text {
-            "stop" => Self::Stop,
-            "length" | "max_tokens" => Self::Length,
-            "tool_calls" | "function_call" => Self::ToolCalls,
-            "content_filter" => Self::ContentFilter,
+            "stop" | "end_turn" | "stop_sequence" | "STOP" => Self::Stop,
+            "length" | "max_tokens" | "max_output_tokens" | "MAX_TOKENS" => Self::Length,
+            "tool_calls" | "tool_use" | "function_call" => Self::ToolCalls,
+            "content_filter"
+            | "SAFETY"
+            | "RECITATION"
+            | "BLOCKLIST"
+            | "PROHIBITED_CONTENT"
+            | "SPII"
+            | "IMAGE_SAFETY"
+            | "IMAGE_PROHIBITED_CONTENT"
+            | "IMAGE_RECITATION" => Self::ContentFilter,
+            "refusal" => Self::Refusal,
+            "pause_turn" => Self::Pause,
+            "model_context_window_exceeded" => Self::ContextOverflow,
             other => match other.to_ascii_lowercase().as_str() {
                 "stop" => Self::Stop,
                 "length" | "max_tokens" => Self::Length,
@@ -183,14 +200,32 @@ impl FinishReason {
         }
     }
 
-    /// Returns the reason as it stands on the wire of OpenAI.
+    /// Returns the reason in one word, OpenAI's where it has one.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Stop => "stop",
             Self::Length => "length",
             Self::ToolCalls => "tool_calls",
             Self::ContentFilter => "content_filter",
+            Self::Refusal => "refusal",
+            Self::Pause => "pause_turn",
+            Self::ContextOverflow => "model_context_window_exceeded",
             Self::Other(text) => text,
+        }
+    }
+}
+
+impl From<String> for FinishReason {
+    fn from(text: String) -> Self {
+        Self::from_wire(&text)
+    }
+}
+
+impl From<FinishReason> for String {
+    fn from(reason: FinishReason) -> Self {
+        match reason {
+            FinishReason::Other(text) => text,
+            known => known.as_str().to_owned(),
         }
     }
 }

@@ -29,6 +29,14 @@ pub enum InvalidConfig {
     /// The address of the proxy.
     #[error("the proxy's address is not a URL of http or https")]
     Proxy,
+    /// A wire that this build does not speak.
+    #[error("requests of the wire {wire} need the feature `{feature}` of throng-llm")]
+    Wire {
+        /// The wire.
+        wire: crate::Wire,
+        /// The feature that brings it.
+        feature: &'static str,
+    },
     /// The HTTP client could not be made: mostly, no certificates were found on this system.
     #[error("no HTTP client could be made")]
     Client {

@@ -12,7 +12,8 @@ pub enum ErrorKind {
     BadRequest,
     /// There is no such model or no such address. Permanent.
     NotFound,
-    /// The prompt does not fit into the model's context. Permanent.
+    /// The prompt does not fit into the model's context; see [`LlmError::overflow`](crate::LlmError::overflow).
+    /// Permanent.
     ContextOverflow,
     /// The account has no credit left; the provider says so with status 429 or 402. Permanent.
     QuotaExhausted,
@@ -38,6 +39,16 @@ pub enum ErrorKind {
     TooLarge(Limited),
     /// The caller cancelled the call. Permanent.
     Cancelled,
+}
+
+/// How large a prompt is that does not fit, and what fits: in tokens, as far as the provider said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Overflow {
+    /// How many tokens fit.
+    pub limit: Option<u64>,
+    /// How many there are.
+    pub requested: Option<u64>,
 }
 
 /// The clocks that bound a call; see [`Timeouts`](crate::Timeouts).

@@ -3,8 +3,8 @@
 //! - [`LlmClient`]: takes a [`Request`], gives a stream of [`StreamEvent`]s or an [`LlmError`]. Made for
 //!   `Arc<dyn LlmClient>`. [`complete`] folds the stream into a [`Completion`].
 #![cfg_attr(
-    feature = "openai",
-    doc = "- [`OpenAiChat`]: OpenAI's Chat Completions, and every server that speaks like them."
+    feature = "http",
+    doc = "- [`HttpClient`]: the client for OpenAI, Anthropic, Gemini, Ollama, and every server that speaks like them."
 )]
 //! - [`wire`]: the decoders by themselves, for bytes from any source.
 //!
@@ -14,16 +14,9 @@
 //!
 //! # Features
 //!
-//! - `openai` (on by default): the provider of that name. Brings `http`.
+//! - `openai`, `anthropic`, `gemini`, `ollama` (all on by default): the requests of those wires. Each brings `http`.
 //! - `http`: the HTTP client, reqwest with rustls and ring. Without it this crate does no I/O.
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    all(feature = "http", not(feature = "openai")),
-    expect(
-        dead_code,
-        reason = "the HTTP client serves the providers, and none is switched on"
-    )
-)]
 
 #[cfg(all(doctest, feature = "openai"))]
 #[doc = include_str!("../README.md")]
@@ -31,6 +24,8 @@ struct Readme;
 
 mod client;
 mod completion;
+#[cfg(feature = "http")]
+mod encode;
 mod error;
 mod event;
 #[cfg(feature = "http")]
@@ -38,8 +33,6 @@ mod http;
 mod invalid;
 mod kind;
 mod message;
-#[cfg(feature = "openai")]
-mod openai;
 mod rate;
 mod reply;
 mod request;
@@ -49,14 +42,17 @@ pub mod wire;
 
 pub use client::{CallContext, EventStream, LlmClient, complete};
 pub use completion::Completion;
+#[cfg(feature = "http")]
+pub use encode::MaxTokensField;
 pub use error::LlmError;
 pub use event::{FinishReason, Started, StreamEvent};
+#[cfg(feature = "http")]
+pub use http::{HttpClient, HttpClientBuilder};
 pub use invalid::InvalidConfig;
-pub use kind::{Clock, ErrorKind, Limited, Received};
+pub use kind::{Clock, ErrorKind, Limited, Overflow, Received};
 pub use message::{Image, ImageSource, InvalidArguments, Message, Part, Role, ToolCall};
-#[cfg(feature = "openai")]
-pub use openai::{MaxTokensField, OpenAiChat, OpenAiChatBuilder};
 pub use rate::{RateLimit, RateLimits};
 pub use request::{Request, ResponseFormat, ToolChoice, ToolSpec};
 pub use secret::Secret;
 pub use timeouts::{Limits, Timeouts};
+pub use wire::Wire;

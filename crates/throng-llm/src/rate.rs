@@ -10,6 +10,10 @@ pub struct RateLimits {
     pub requests: RateLimit,
     /// Tokens, input and output together.
     pub tokens: RateLimit,
+    /// Tokens of the input, where a provider limits them by themselves.
+    pub input_tokens: RateLimit,
+    /// Tokens of the output, where a provider limits them by themselves.
+    pub output_tokens: RateLimit,
 }
 
 impl RateLimits {
@@ -21,7 +25,15 @@ impl RateLimits {
     /// Returns how long to wait until what is used up comes back, if something is used up and that is known.
     pub fn wait(&self) -> Option<Duration> {
         let wait = |limit: &RateLimit| limit.reset.filter(|_| limit.remaining == Some(0));
-        wait(&self.requests).max(wait(&self.tokens))
+        [
+            &self.requests,
+            &self.tokens,
+            &self.input_tokens,
+            &self.output_tokens,
+        ]
+        .into_iter()
+        .filter_map(wait)
+        .max()
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::Span;
 
-use crate::wire::chat::ChatDecoder;
+use crate::wire::Decoder;
 use crate::{CallContext, Clock, ErrorKind, LlmError, StreamEvent, Timeouts};
 
 /// How many pieces of a body are taken in one poll that yields no event.
@@ -32,7 +32,7 @@ pub(crate) type Finish = Box<dyn Fn(LlmError) -> LlmError + Send>;
 pub(crate) struct Reply<S> {
     /// `None` once the stream has ended.
     body: Option<S>,
-    decoder: ChatDecoder,
+    decoder: Decoder,
     events: VecDeque<StreamEvent>,
     error: Option<LlmError>,
     clocks: Clocks,
@@ -52,7 +52,7 @@ impl<S> Reply<S> {
     /// Begins to read an answer to a call that was begun at `start`.
     pub(crate) fn new(
         body: S,
-        decoder: ChatDecoder,
+        decoder: Decoder,
         timeouts: Timeouts,
         cx: &CallContext,
         start: Instant,

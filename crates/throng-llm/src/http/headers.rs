@@ -3,9 +3,19 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::Url;
-use reqwest::header::HeaderMap;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
-use crate::{RateLimit, RateLimits};
+use crate::{InvalidConfig, RateLimit, RateLimits, Secret};
+
+/// Headers that the client sets itself.
+const OWN_HEADERS: [&str; 6] = [
+    "accept",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "transfer-encoding",
+];
 
 /// Names under which providers give the request's id.
 const REQUEST_ID: [&str; 4] = [
@@ -20,16 +30,16 @@ const MAX_WAIT: Duration = Duration::from_secs(366 * 86_400);
 
 /// What the headers of an answer say.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Facts {
-    pub(crate) status: u16,
-    pub(crate) request_id: Option<String>,
-    pub(crate) limits: RateLimits,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) should_retry: Option<bool>,
+pub(super) struct Facts {
+    pub(super) status: u16,
+    pub(super) request_id: Option<String>,
+    pub(super) limits: RateLimits,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) should_retry: Option<bool>,
 }
 
 impl Facts {
-    pub(crate) fn read(status: u16, headers: &HeaderMap) -> Self {
+    pub(super) fn read(status: u16, headers: &HeaderMap) -> Self {
         let get = |name: &str| {
             headers
                 .get(name)
@@ -62,26 +72,93 @@ impl Facts {
 }
 
 /// Returns the host to which a redirect leads.
-pub(crate) fn location_host(headers: &HeaderMap, from: &Url) -> Option<String> {
+pub(super) fn location_host(headers: &HeaderMap, from: &Url) -> Option<String> {
     let target = from.join(headers.get("location")?.to_str().ok()?).ok()?;
     host_port(&target)
 }
 
 /// Returns `host:port` of an address.
-pub(crate) fn host_port(url: &Url) -> Option<String> {
+pub(super) fn host_port(url: &Url) -> Option<String> {
     Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
 
+/// Checks a header that the caller sets.
+///
+/// # Errors
+///
+/// If it cannot be sent, or is the client's own business.
+pub(super) fn own_header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), InvalidConfig> {
+    let wrong = |reason| InvalidConfig::Header {
+        name: name.to_owned(),
+        reason,
+    };
+    let parsed = header_name(name)?;
+    let mut header = HeaderValue::from_str(value.expose())
+        .map_err(|_| wrong("has a value with characters that cannot be sent in a header"))?;
+    let secret = ["key", "token", "auth", "secret", "cookie", "password"];
+    header.set_sensitive(secret.iter().any(|word| parsed.as_str().contains(word)));
+    Ok((parsed, header))
+}
+
+/// Makes the header that carries a key.
+///
+/// # Errors
+///
+/// If the key or the header's name cannot be sent.
+pub(super) fn key_header(name: &str, key: &Secret) -> Result<(HeaderName, HeaderValue), InvalidConfig> {
+    let name = header_name(name)?;
+    let value = if name == AUTHORIZATION {
+        HeaderValue::from_str(&format!("Bearer {}", key.expose()))
+    } else {
+        HeaderValue::from_str(key.expose())
+    };
+    let mut value = value.map_err(|_| InvalidConfig::ApiKey)?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+fn header_name(name: &str) -> Result<HeaderName, InvalidConfig> {
+    let wrong = |reason| InvalidConfig::Header {
+        name: name.to_owned(),
+        reason,
+    };
+    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("is not a header's name"))?;
+    if OWN_HEADERS.contains(&parsed.as_str()) {
+        return Err(wrong("is set by the client itself"));
+    }
+    Ok(parsed)
+}
+
 fn rate_limits<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> RateLimits {
-    let one = |what: &str| RateLimit {
-        limit: get(&format!("x-ratelimit-limit-{what}")).and_then(|text| text.parse().ok()),
-        remaining: get(&format!("x-ratelimit-remaining-{what}")).and_then(|text| text.parse().ok()),
-        reset: get(&format!("x-ratelimit-reset-{what}")).and_then(go_duration),
+    let one = |what: &str| {
+        // OpenAI writes a duration until the reset, Anthropic the time of it.
+        let number = |name: &str| get(name).and_then(|text| text.parse().ok());
+        let openai = |part: &str| format!("x-ratelimit-{part}-{what}");
+        let anthropic = |part: &str| format!("anthropic-ratelimit-{what}-{part}");
+        RateLimit {
+            limit: number(&openai("limit")).or_else(|| number(&anthropic("limit"))),
+            remaining: number(&openai("remaining")).or_else(|| number(&anthropic("remaining"))),
+            reset: get(&openai("reset"))
+                .and_then(go_duration)
+                .or_else(|| until(get(&anthropic("reset"))?, get("date"))),
+        }
     };
     RateLimits {
         requests: one("requests"),
         tokens: one("tokens"),
+        input_tokens: one("input-tokens"),
+        output_tokens: one("output-tokens"),
     }
+}
+
+/// Returns how long it is until a time in the form of RFC 3339, such as `2025-01-01T00:00:30Z`; by the server's own
+/// clock, if it says what it shows.
+fn until(time: &str, date: Option<&str>) -> Option<Duration> {
+    let time = humantime::parse_rfc3339(time).ok()?;
+    let now = date
+        .and_then(|date| httpdate::parse_http_date(date).ok())
+        .unwrap_or_else(SystemTime::now);
+    Some(time.duration_since(now).unwrap_or_default()).filter(|wait| *wait <= MAX_WAIT)
 }
 
 /// Reads `retry-after-ms` (milliseconds), else `retry-after` (seconds or an HTTP date).

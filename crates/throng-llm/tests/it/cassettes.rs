@@ -1,89 +1,17 @@
 //! Recorded traffic of real providers: every chat-completions stream decodes without loss, whatever its split.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Once;
-
 use serde_json::{Value, json};
 use throng_llm::{ErrorKind, StreamEvent};
 
+use crate::recorded::{Recorded, data};
 use crate::support::{Ended, Server, answer, call, cases, decode};
 
 const PROVIDERS: [&str; 6] = ["openai", "deepseek", "groq", "llamacpp", "mistral", "openrouter"];
 
-/// One recorded answer.
-struct Recorded {
-    name: String,
-    status: u16,
-    body: String,
-}
-
-/// Returns the folder of the recorded data, or `None` after having said that it is absent.
-fn data() -> Option<PathBuf> {
-    let root = match std::env::var_os("THRONG_DATA") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-    };
-    if root.join("cassettes").is_dir() {
-        return Some(root);
-    }
-    let named = std::env::var_os("THRONG_DATA").is_some();
-    assert!(
-        !named,
-        "no recorded data at {}, which THRONG_DATA names",
-        root.display()
-    );
-    static SAID: Once = Once::new();
-    SAID.call_once(|| {
-        // Not by the macro, whose output the test harness swallows.
-        let line = format!(
-            "SKIPPED: no recorded data at {} (set THRONG_DATA)\n",
-            root.display()
-        );
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
-    });
-    None
-}
-
 /// Reads every recorded answer to a chat completion.
 fn recorded() -> Vec<Recorded> {
-    let Some(root) = data() else { return Vec::new() };
-    let mut files = Vec::new();
-    for provider in PROVIDERS {
-        let mut folders = vec![root.join("cassettes").join(provider)];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|ext| ext == "yaml") {
-                    files.push(path);
-                }
-            }
-        }
-    }
-    files.sort();
-    let mut all = Vec::new();
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        for document in serde_norway::Deserializer::from_str(&text) {
-            let document: Value = serde::Deserialize::deserialize(document).unwrap();
-            let path = document
-                .pointer("/when/path")
-                .and_then(Value::as_str)
-                .expect("a path");
-            if !path.ends_with("/chat/completions") {
-                continue;
-            }
-            let then = &document["then"];
-            all.push(Recorded {
-                name: format!("{}#{}", file.strip_prefix(&root).unwrap().display(), all.len()),
-                status: then["status"].as_u64().expect("a status") as u16,
-                body: then["body"].as_str().expect("a body in plain text").to_owned(),
-            });
-        }
-    }
-    assert!(all.len() >= 90, "only {} recordings", all.len());
+    let all = crate::recorded::recorded(&PROVIDERS, |path| path.ends_with("/chat/completions"));
+    assert!(all.is_empty() || all.len() >= 90, "only {} recordings", all.len());
     all
 }
 
@@ -318,7 +246,10 @@ fn every_cut_of_a_recorded_stream_is_an_error_until_its_finish_reason() {
 #[tokio::test]
 async fn recorded_errors_are_typed() {
     let mut kinds = Vec::new();
-    for Recorded { name, status, body } in recorded().into_iter().filter(|recorded| recorded.status != 200) {
+    for Recorded {
+        name, status, body, ..
+    } in recorded().into_iter().filter(|recorded| recorded.status != 200)
+    {
         let server = Server::answering(answer(status, &["content-type: application/json"], &body)).await;
         let error = call(&server.client()).await.failed();
         assert_eq!(

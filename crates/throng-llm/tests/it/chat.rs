@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use throng_core::{Classify, ErrorClass, Usage};
-use throng_llm::{ErrorKind, FinishReason, Limited, Limits, StreamEvent, ToolCall};
+use throng_llm::{ErrorKind, FinishReason, Limited, Limits, StreamEvent, ToolCall, Wire};
 
 use crate::support::{Ended, decode, decode_within, delta, finish, hello, sse};
 
@@ -186,30 +186,22 @@ fn bodies_that_are_no_answer() {
         &Protocol,
         "test sent a body that is neither a stream of events nor JSON",
     );
-    check(
-        "{}",
-        &Protocol,
-        "test sent JSON that is not a complete chat completion",
-    );
+    check("{}", &Protocol, "test sent JSON that is not a complete answer");
     check(
         r#"{"status":"ok"}"#,
         &Protocol,
-        "test sent JSON that is not a complete chat completion",
+        "test sent JSON that is not a complete answer",
     );
-    check(
-        "[]",
-        &Protocol,
-        "test sent JSON that is not a complete chat completion",
-    );
+    check("[]", &Protocol, "test sent JSON that is not a complete answer");
     check(
         r#"{"choices":[]}"#,
         &Protocol,
-        "test sent JSON that is not a complete chat completion",
+        "test sent JSON that is not a complete answer",
     );
     check(
         r#"{"choices":[{"message":{"content":""}}]}"#,
         &Protocol,
-        "test sent JSON that is not a complete chat completion",
+        "test sent JSON that is not a complete answer",
     );
     check(
         r#"{"choices":[{"message":{"content":"#,
@@ -657,7 +649,7 @@ fn limits_are_typed_errors() {
         .with_body_bytes(500);
     let fails = |frames: &[String], what| {
         let body = sse(&frames.iter().map(String::as_str).collect::<Vec<_>>());
-        let error = decode_within(limits, body.as_bytes().chunks(50)).failed();
+        let error = decode_within(Wire::OpenAiChat, limits, body.as_bytes().chunks(50)).failed();
         assert_eq!(
             (error.kind(), error.classify()),
             (&ErrorKind::TooLarge(what), ErrorClass::Permanent),
@@ -673,12 +665,16 @@ fn limits_are_typed_errors() {
     fails(&[call(0, ""), call(1, ""), call(2, "")], Limited::ToolCalls);
     let body = format!("{{\"x\":\"{}\"}}", "x".repeat(600));
     assert_eq!(
-        decode_within(limits, [body.as_bytes()]).failed().kind(),
+        decode_within(Wire::OpenAiChat, limits, [body.as_bytes()])
+            .failed()
+            .kind(),
         &ErrorKind::TooLarge(Limited::Body)
     );
     let after = format!("{}data: {}\n\n", hello(), "x".repeat(1_000));
     assert_eq!(
-        decode_within(limits, [after.as_bytes()]).succeeded().text,
+        decode_within(Wire::OpenAiChat, limits, [after.as_bytes()])
+            .succeeded()
+            .text,
         "Hello",
         "what follows [DONE] is not looked at"
     );

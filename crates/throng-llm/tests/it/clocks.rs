@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use throng_core::{Classify, ErrorClass};
-use throng_llm::wire::chat::{ChatDecoder, events};
+use throng_llm::Wire;
+use throng_llm::wire::{Decoder, events};
 use throng_llm::{CallContext, Clock, ErrorKind, EventStream, Limits, StreamEvent, Timeouts};
 use tokio::time::{Instant, sleep};
 
@@ -35,7 +36,12 @@ fn body(pieces: Vec<(Duration, String)>) -> Body {
 }
 
 fn reply(body: Body, cx: &CallContext) -> EventStream {
-    events(body, ChatDecoder::new("test", Limits::default()), timeouts(), cx)
+    events(
+        body,
+        Decoder::new(Wire::OpenAiChat, "test", Limits::default()),
+        timeouts(),
+        cx,
+    )
 }
 
 /// Checks which clock ends a body, and when.

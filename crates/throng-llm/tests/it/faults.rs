@@ -258,7 +258,7 @@ async fn no_server_is_an_error_that_names_the_address() {
     let addr = listener.local_addr().unwrap();
     drop(listener);
     let url = format!("http://{addr}/v1?key=sk-in-the-query");
-    let client = throng_llm::OpenAiChat::builder()
+    let client = throng_llm::HttpClient::builder(throng_llm::Wire::OpenAiChat)
         .base_url(url)
         .api_key("sk-very-secret-key")
         .build()
@@ -279,7 +279,7 @@ async fn the_connect_clock_ends_a_handshake_that_stalls() {
     let addr = listener.local_addr().unwrap();
     // The connection is taken by the system, but nobody answers the TLS handshake.
     let timeouts = Timeouts::default().with_connect(std::time::Duration::from_millis(40));
-    let client = throng_llm::OpenAiChat::builder()
+    let client = throng_llm::HttpClient::builder(throng_llm::Wire::OpenAiChat)
         .base_url(format!("https://{addr}/v1"))
         .timeouts(timeouts)
         .build();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 use throng_core::{Classify, ErrorClass};
 use throng_llm::{
-    CallContext, ErrorKind, Image, LlmClient, MaxTokensField, Message, OpenAiChat, Part, Request,
-    ResponseFormat, Role, ToolCall, ToolChoice, ToolSpec,
+    CallContext, ErrorKind, HttpClient, Image, LlmClient, MaxTokensField, Message, Part, Request,
+    ResponseFormat, Role, ToolCall, ToolChoice, ToolSpec, Wire,
 };
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -26,8 +26,8 @@ async fn a_request_on_the_wire() {
     let mut server = Server::answering(stream(hello())).await;
     let client = server
         .builder()
-        .organization("org-1")
-        .project("proj-1")
+        .header("openai-organization", "org-1")
+        .header("openai-project", "proj-1")
         .header("X-Title", "throng")
         .base_url(format!("{}?api-version=7", server.url()))
         .build()
@@ -338,7 +338,7 @@ async fn one_call_is_one_request() {
 #[tokio::test]
 async fn a_proxy_is_used_when_it_is_set() {
     let mut proxy = Server::answering(stream(hello())).await;
-    let client = OpenAiChat::builder()
+    let client = HttpClient::builder(Wire::OpenAiChat)
         .base_url("http://model.invalid:8080/v1")
         .proxy(format!("http://{}", proxy.addr))
         .build()

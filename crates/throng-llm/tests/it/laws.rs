@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use throng_llm::Wire;
 
 use crate::fuzzed::{check, laws};
 use crate::support::{cases, decode, sse};
@@ -63,7 +64,7 @@ proptest! {
         let body = sse(&frames);
         let ended = decode([body.as_bytes()]);
         laws(&ended.events, ended.error.is_some());
-        check(&[&[seed], body.as_bytes()].concat());
+        check(Some(Wire::OpenAiChat), &[&[seed], body.as_bytes()].concat());
     }
 
     #[test]
@@ -88,7 +89,8 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic_and_never_pass_as_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        check(&bytes);
+        check(None, &bytes);
+        Wire::ALL.into_iter().for_each(|wire| check(Some(wire), &bytes));
         let error = decode([&bytes[..]]).failed();
         prop_assert!(error.raw_body().unwrap_or_default().len() <= 8 * 1024);
     }
@@ -98,7 +100,7 @@ proptest! {
         let mut body = crate::support::hello().into_bytes();
         let at = at.index(body.len());
         body[at] = byte;
-        check(&[&[seed], &body[..]].concat());
+        check(Some(Wire::OpenAiChat), &[&[seed], &body[..]].concat());
     }
 
     #[test]

@@ -9,5 +9,6 @@ mod faults;
 mod fuzzed;
 mod http;
 mod laws;
+mod recorded;
 mod sse;
 mod support;

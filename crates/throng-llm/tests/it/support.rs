@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use throng_llm::wire::chat::ChatDecoder;
+use throng_llm::wire::Decoder;
 use throng_llm::{
-    CallContext, Completion, EventStream, Limits, LlmClient, LlmError, OpenAiChat, OpenAiChatBuilder,
-    Request, StreamEvent,
+    CallContext, Completion, EventStream, HttpClient, HttpClientBuilder, Limits, LlmClient, LlmError,
+    Request, StreamEvent, Wire,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -70,13 +70,22 @@ impl Ended {
     }
 }
 
-/// Decodes pieces of a body.
+/// Decodes pieces of a body of Chat Completions.
 pub(crate) fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Ended {
-    decode_within(Limits::default(), pieces)
+    decode_within(Wire::OpenAiChat, Limits::default(), pieces)
 }
 
-pub(crate) fn decode_within<'a>(limits: Limits, pieces: impl IntoIterator<Item = &'a [u8]>) -> Ended {
-    let mut decoder = ChatDecoder::new("test", limits);
+/// Decodes pieces of a body of any wire.
+pub(crate) fn decode_of<'a>(wire: Wire, pieces: impl IntoIterator<Item = &'a [u8]>) -> Ended {
+    decode_within(wire, Limits::default(), pieces)
+}
+
+pub(crate) fn decode_within<'a>(
+    wire: Wire,
+    limits: Limits,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Ended {
+    let mut decoder = Decoder::new(wire, "test", limits);
     let mut events = VecDeque::new();
     let mut error = None;
     for piece in pieces {
@@ -194,13 +203,18 @@ impl Server {
         format!("http://{}/v1", self.addr)
     }
 
-    pub(crate) fn builder(&self) -> OpenAiChatBuilder {
-        OpenAiChat::builder()
+    pub(crate) fn builder(&self) -> HttpClientBuilder {
+        self.builder_of(Wire::OpenAiChat)
+    }
+
+    /// Returns the settings of a client that speaks another wire.
+    pub(crate) fn builder_of(&self, wire: Wire) -> HttpClientBuilder {
+        HttpClient::builder(wire)
             .base_url(self.url())
             .api_key("sk-very-secret-key")
     }
 
-    pub(crate) fn client(&self) -> OpenAiChat {
+    pub(crate) fn client(&self) -> HttpClient {
         self.builder().build().unwrap()
     }
 

@@ -12,85 +12,85 @@ use crate::wire::lenient::{Arguments, Content, Count, Filled, List, Obj, Text};
 /// One frame of a stream, or a whole completion.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
-pub(super) struct Chunk<'a> {
+pub(in crate::wire) struct Chunk<'a> {
     #[serde(borrow)]
-    pub(super) id: Text<'a>,
+    pub(in crate::wire) id: Text<'a>,
     #[serde(borrow)]
-    pub(super) model: Text<'a>,
+    pub(in crate::wire) model: Text<'a>,
     #[serde(borrow)]
-    pub(super) object: Text<'a>,
-    pub(super) error: Option<Value>,
+    pub(in crate::wire) object: Text<'a>,
+    pub(in crate::wire) error: Option<Value>,
     #[serde(borrow)]
-    pub(super) choices: List<Obj<Choice<'a>>>,
-    pub(super) usage: Obj<RawUsage>,
-    pub(super) x_groq: Obj<Groq>,
+    pub(in crate::wire) choices: List<Obj<Choice<'a>>>,
+    pub(in crate::wire) usage: Obj<RawUsage>,
+    pub(in crate::wire) x_groq: Obj<Groq>,
     /// With `code` or `type` and without `choices`: an error without a wrapper.
     #[serde(borrow)]
-    pub(super) message: Text<'a>,
+    pub(in crate::wire) message: Text<'a>,
     #[serde(borrow)]
-    pub(super) code: Text<'a>,
+    pub(in crate::wire) code: Text<'a>,
     #[serde(borrow, rename = "type")]
-    pub(super) type_: Text<'a>,
+    pub(in crate::wire) type_: Text<'a>,
 }
 
 /// Groq's own member.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
-pub(super) struct Groq {
-    pub(super) error: Option<Value>,
-    pub(super) usage: Obj<RawUsage>,
+pub(in crate::wire) struct Groq {
+    pub(in crate::wire) error: Option<Value>,
+    pub(in crate::wire) usage: Obj<RawUsage>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
-pub(super) struct Choice<'a> {
-    pub(super) index: Count,
+pub(in crate::wire) struct Choice<'a> {
+    pub(in crate::wire) index: Count,
     #[serde(borrow)]
-    pub(super) delta: Obj<Delta<'a>>,
+    pub(in crate::wire) delta: Obj<Delta<'a>>,
     #[serde(borrow)]
-    pub(super) message: Obj<Delta<'a>>,
+    pub(in crate::wire) message: Obj<Delta<'a>>,
     #[serde(borrow)]
-    pub(super) finish_reason: Text<'a>,
-    pub(super) error: Option<Value>,
-    pub(super) usage: Obj<RawUsage>,
+    pub(in crate::wire) finish_reason: Text<'a>,
+    pub(in crate::wire) error: Option<Value>,
+    pub(in crate::wire) usage: Obj<RawUsage>,
 }
 
 /// What a choice adds, or a whole message.
 #[derive(Debug, Default)]
-pub(super) struct Delta<'a> {
-    pub(super) content: Content<'a>,
-    pub(super) refusal: Text<'a>,
-    pub(super) reasoning_content: Text<'a>,
-    pub(super) reasoning: Text<'a>,
-    pub(super) reasoning_details: List<Value>,
-    pub(super) tool_calls: List<Obj<Fragment<'a>>>,
-    pub(super) function_call: Obj<Function<'a>>,
+pub(in crate::wire) struct Delta<'a> {
+    pub(in crate::wire) content: Content<'a>,
+    pub(in crate::wire) refusal: Text<'a>,
+    pub(in crate::wire) reasoning_content: Text<'a>,
+    pub(in crate::wire) reasoning: Text<'a>,
+    pub(in crate::wire) reasoning_details: List<Value>,
+    pub(in crate::wire) tool_calls: List<Obj<Fragment<'a>>>,
+    pub(in crate::wire) function_call: Obj<Function<'a>>,
     /// Whether it has something in a member that is not known.
-    pub(super) unknown: bool,
+    pub(in crate::wire) unknown: bool,
 }
 
 /// A piece of a tool call.
 #[derive(Debug, Default)]
-pub(super) struct Fragment<'a> {
-    pub(super) index: Count,
-    pub(super) id: Text<'a>,
-    pub(super) function: Obj<Function<'a>>,
+pub(in crate::wire) struct Fragment<'a> {
+    pub(in crate::wire) index: Count,
+    pub(in crate::wire) id: Text<'a>,
+    pub(in crate::wire) function: Obj<Function<'a>>,
     /// Whether it has something in a member that is not known.
-    pub(super) unknown: bool,
+    pub(in crate::wire) unknown: bool,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
-pub(super) struct Function<'a> {
+pub(in crate::wire) struct Function<'a> {
     #[serde(borrow)]
-    pub(super) name: Text<'a>,
+    pub(in crate::wire) name: Text<'a>,
     #[serde(borrow)]
-    pub(super) arguments: Arguments<'a>,
+    pub(in crate::wire) arguments: Arguments<'a>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
-pub(super) struct RawUsage {
+pub(in crate::wire) struct RawUsage {
     prompt_tokens: Count,
     completion_tokens: Count,
     prompt_tokens_details: Obj<Details>,
@@ -107,7 +107,7 @@ struct Details {
 }
 
 impl RawUsage {
-    pub(super) fn to_usage(&self) -> Usage {
+    pub(in crate::wire) fn to_usage(&self) -> Usage {
         let details =
             |details: &Obj<Details>, pick: fn(&Details) -> Count| details.0.as_ref().and_then(|d| pick(d).0);
         let mut usage = Usage::default();

@@ -1,7 +1,8 @@
-//! The answers of OpenAI's Chat Completions and of the many servers that imitate them, streamed or in one piece.
+//! The decoder that all wires share: it sees what form a body has, cuts it into frames, and ends with one last event or one
+//! error.
 //!
-//! The decoder never takes a broken answer for a whole one: without a finish reason there is no
-//! [`Finished`](StreamEvent::Finished). It looks at `error` before it looks at anything else.
+//! It never takes a broken answer for a whole one: a body that ends before the provider's own sign of completion is an
+//! error, whatever its status and its content type said.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,56 +11,51 @@ use bytes::Bytes;
 use futures_core::Stream;
 use tokio::time::Instant;
 
+use super::Wire;
+use super::body::{Lines, Shape};
+use super::draft::Draft;
+use super::protocol::{Frame, Protocol, protocol};
+use super::sse::{EventTooLarge, SseDecoder, SseEvent};
 use crate::reply::Reply;
-use crate::wire::sse::{SseDecoder, SseEvent};
 use crate::{
     CallContext, ErrorKind, EventStream, Limited, Limits, LlmError, Received, StreamEvent, Timeouts,
 };
 
-mod answer;
-mod calls;
-mod chunk;
-
-use answer::Answer;
-
 /// How many bytes of the beginning of a body are kept for errors.
 const HEAD_BYTES: usize = 2 * 1024;
 
-/// Decodes the body of a chat completion from bytes that were split anywhere.
+/// Decodes the body of an answer from bytes that were split anywhere.
 ///
-/// Whether it is a stream of server-sent events, one JSON object or an HTML page is seen from its first character:
-/// gateways answer with one where another was asked for, and under a wrong content type.
+/// Whether it is a stream of server-sent events, lines of JSON, one JSON object or an HTML page is seen from its first
+/// character: gateways answer with one where another was asked for, and under a wrong content type.
+///
+/// # Complexity
+///
+/// Linear in the bytes, however they are split; the memory is bounded by the [`Limits`].
 #[derive(Debug)]
-pub struct ChatDecoder {
-    provider: Arc<str>,
+pub struct Decoder {
+    wire: Wire,
     limits: Limits,
     shape: Shape,
     sse: SseDecoder,
-    answer: Answer,
+    lines: Lines,
+    protocol: Box<dyn Protocol>,
+    draft: Draft,
     /// The beginning of the body, for errors; of an answer in one piece, all of it.
     body: Vec<u8>,
     bytes: u64,
     done: bool,
 }
 
-/// What a body looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    /// Nothing but white space so far.
-    Unknown,
-    Events,
-    Json,
-    Html,
-}
-
-impl ChatDecoder {
+impl Decoder {
     /// Makes a decoder; the provider's name is for errors.
-    pub fn new(provider: impl Into<Arc<str>>, limits: Limits) -> Self {
-        let provider = provider.into();
+    pub fn new(wire: Wire, provider: impl Into<Arc<str>>, limits: Limits) -> Self {
         Self {
+            wire,
             sse: SseDecoder::new(limits.event_bytes),
-            answer: Answer::new(Arc::clone(&provider), limits),
-            provider,
+            lines: Lines::new(limits.event_bytes),
+            protocol: protocol(wire),
+            draft: Draft::new(provider.into(), limits),
             limits,
             shape: Shape::Unknown,
             body: Vec::new(),
@@ -71,8 +67,8 @@ impl ChatDecoder {
     /// Sets what the headers said, to be given with the first event.
     #[must_use]
     pub fn with_headers(mut self, request_id: Option<String>, limits: crate::RateLimits) -> Self {
-        self.answer.started.request_id = request_id;
-        self.answer.started.limits = limits;
+        self.draft.started.request_id = request_id;
+        self.draft.started.limits = limits;
         self
     }
 
@@ -110,31 +106,31 @@ impl ChatDecoder {
         self.done
     }
 
-    /// Returns true once the model said its last word: a finish reason came. What can still come is usage and the
-    /// sign of the end.
+    /// Returns true once the model said its last word: why it stopped. What can still come is usage and the sign of
+    /// the end.
     pub fn is_complete(&self) -> bool {
-        self.answer.is_complete()
+        self.draft.is_complete()
     }
 
     /// Returns how much has arrived.
     pub fn received(&self) -> Received {
-        self.answer.received
+        self.draft.received
     }
 
     /// Adds to an error what is known of the answer.
     pub(crate) fn locate(&self, error: LlmError) -> LlmError {
         error
-            .with_received(self.answer.received)
-            .with_started(&self.answer.started)
+            .with_received(self.draft.received)
+            .with_started(&self.draft.started)
     }
 
     /// Returns the provider's name.
     pub(crate) fn provider(&self) -> &Arc<str> {
-        &self.provider
+        self.draft.provider()
     }
 
     fn settle(&mut self, result: Result<(), LlmError>) -> Result<(), LlmError> {
-        self.done |= result.is_err() || self.answer.is_finished();
+        self.done |= result.is_err() || self.draft.is_finished();
         result.map_err(|error| self.locate(error))
     }
 
@@ -149,17 +145,18 @@ impl ChatDecoder {
             bytes = rest;
             self.shape = match bytes.first() {
                 None => return Ok(()),
-                Some(b'{' | b'[') => Shape::Json,
-                Some(b'<') => Shape::Html,
-                Some(_) => Shape::Events,
+                Some(&first) => Shape::of(first, self.wire),
             };
         }
         match self.shape {
             Shape::Unknown => Ok(()),
             Shape::Events => {
-                let room = HEAD_BYTES.saturating_sub(self.body.len());
-                self.body.extend_from_slice(&bytes[..room.min(bytes.len())]);
+                self.keep_head(bytes);
                 self.push_sse(bytes, events)
+            }
+            Shape::Lines => {
+                self.keep_head(bytes);
+                self.push_lines(bytes, events)
             }
             Shape::Html => {
                 let room = crate::error::RAW_BODY_BYTES.saturating_sub(self.body.len());
@@ -182,51 +179,98 @@ impl ChatDecoder {
         }
     }
 
+    fn keep_head(&mut self, bytes: &[u8]) {
+        let room = HEAD_BYTES.saturating_sub(self.body.len());
+        if room > 0 {
+            self.body.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        }
+    }
+
     fn push_sse(&mut self, bytes: &[u8], events: &mut VecDeque<StreamEvent>) -> Result<(), LlmError> {
-        let answer = &mut self.answer;
+        let Self {
+            draft, protocol, sse, ..
+        } = self;
         let mut result = Ok(());
-        let size = self.sse.push(bytes, |event| {
-            if result.is_err() || answer.is_finished() {
+        let size = sse.push(bytes, |event| {
+            if result.is_err() || draft.is_finished() {
                 return;
             }
             match event {
                 SseEvent::Comment => events.push_back(StreamEvent::KeepAlive),
-                SseEvent::Message { event, data, .. } => result = answer.frame(event, data, events),
+                SseEvent::Message { event, data, .. } => {
+                    result = take_frame(&mut **protocol, draft, event, data, events);
+                }
             }
         });
         result?;
+        self.check_size(size)
+    }
+
+    fn push_lines(&mut self, bytes: &[u8], events: &mut VecDeque<StreamEvent>) -> Result<(), LlmError> {
+        let Self {
+            draft,
+            protocol,
+            lines,
+            ..
+        } = self;
+        let mut result = Ok(());
+        let size = lines.push(bytes, |line| {
+            if result.is_ok() && !draft.is_finished() {
+                result = take_frame(&mut **protocol, draft, "message", line, events);
+            }
+        });
+        result?;
+        self.check_size(size)
+    }
+
+    fn check_size(&self, size: Result<(), EventTooLarge>) -> Result<(), LlmError> {
         match size {
-            Err(_) if self.answer.is_finished() => Ok(()),
-            Err(error) => {
+            Err(error) if !self.draft.is_finished() => {
                 let message = format!("sent an event of more than {} bytes", error.limit);
                 Err(self.error(ErrorKind::TooLarge(Limited::Event), &message))
             }
-            Ok(()) => Ok(()),
+            _ => Ok(()),
         }
     }
 
     fn finish_inner(&mut self, events: &mut VecDeque<StreamEvent>) -> Result<(), LlmError> {
         match self.shape {
-            Shape::Unknown => Err(self.error(ErrorKind::Truncated, "sent an answer without a body")),
-            Shape::Html => Err(self.html()),
+            Shape::Unknown => return Err(self.error(ErrorKind::Truncated, "sent an answer without a body")),
+            Shape::Html => return Err(self.html()),
             Shape::Json => {
                 let body = std::mem::take(&mut self.body);
                 let text = String::from_utf8_lossy(&body);
-                self.answer.whole(&text, events)
+                self.draft.received.frames += 1;
+                self.protocol.whole(&mut self.draft, &text, events)?;
+                if !self.draft.is_complete() {
+                    let error = self.error(ErrorKind::Protocol, "sent JSON that is not a complete answer");
+                    return Err(error.with_raw_body(text));
+                }
             }
-            Shape::Events if self.answer.is_complete() => {
-                self.answer.end(events);
-                Ok(())
+            Shape::Lines => {
+                // The last line may lack its line feed; half a line is the sign of a cut.
+                let line = self.lines.take_rest();
+                if serde_json::from_str::<serde::de::IgnoredAny>(&line).is_ok() {
+                    let Self { draft, protocol, .. } = self;
+                    take_frame(&mut **protocol, draft, "message", &line, events)?;
+                }
             }
-            Shape::Events if self.answer.received.frames == 0 => {
-                let error = self.error(
-                    ErrorKind::Protocol,
-                    "sent a body that is neither a stream of events nor JSON",
-                );
-                Err(error.with_raw_body(self.head()))
-            }
-            Shape::Events => Err(self.error(ErrorKind::Truncated, "ended the stream before a finish reason")),
+            Shape::Events => {}
         }
+        if self.draft.is_finished() {
+            return Ok(());
+        }
+        if self.draft.is_complete() {
+            self.draft.end(events);
+            return Ok(());
+        }
+        if self.draft.received.frames == 0 && self.shape == Shape::Events {
+            let message = "sent a body that is neither a stream of events nor JSON";
+            return Err(self
+                .error(ErrorKind::Protocol, message)
+                .with_raw_body(self.head()));
+        }
+        Err(self.error(ErrorKind::Truncated, self.protocol.cut_message()))
     }
 
     fn html(&self) -> LlmError {
@@ -240,18 +284,36 @@ impl ChatDecoder {
     }
 
     fn error(&self, kind: ErrorKind, message: &str) -> LlmError {
-        LlmError::new(kind, Arc::clone(&self.provider), message)
+        self.draft.error(kind, message)
     }
 }
 
-/// Turns the body of a chat completion, from whatever source, into a stream of events under the content clocks.
+/// Hands a frame to the wire, and gives a sign of life for a frame of which nothing else came.
+fn take_frame(
+    protocol: &mut dyn Protocol,
+    draft: &mut Draft,
+    name: &str,
+    data: &str,
+    events: &mut VecDeque<StreamEvent>,
+) -> Result<(), LlmError> {
+    draft.received.frames += 1;
+    let data = data.trim();
+    let (before, complete) = (events.len(), draft.is_complete());
+    protocol.frame(draft, Frame { name, data }, events)?;
+    if events.len() == before && complete == draft.is_complete() {
+        events.push_back(StreamEvent::KeepAlive);
+    }
+    Ok(())
+}
+
+/// Turns the body of an answer, from whatever source, into a stream of events under the content clocks.
 ///
 /// The first content clock and the total clock begin now; `timeouts.connect` has no meaning here.
 ///
 /// # Cancel safety
 ///
 /// As for every [`EventStream`]; dropping it drops the body.
-pub fn events<S, E>(body: S, decoder: ChatDecoder, timeouts: Timeouts, cx: &CallContext) -> EventStream
+pub fn events<S, E>(body: S, decoder: Decoder, timeouts: Timeouts, cx: &CallContext) -> EventStream
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
     E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,

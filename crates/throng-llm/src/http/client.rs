@@ -2,47 +2,47 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_core::future::BoxFuture;
-use reqwest::Url;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use super::body::Body;
-use super::builder::{MaxTokensField, OpenAiChatBuilder};
-use crate::http::{self, Peer};
+use super::address::Address;
+use super::builder::HttpClientBuilder;
+use super::transport::{Body, Peer, send};
+use crate::encode::{self, Options};
 use crate::reply::{Reply, record_failure};
-use crate::wire::chat::ChatDecoder;
-use crate::{CallContext, ErrorKind, EventStream, Limits, LlmClient, LlmError, Request, Timeouts};
+use crate::wire::Decoder;
+use crate::{CallContext, ErrorKind, EventStream, Limits, LlmClient, LlmError, Request, Timeouts, Wire};
 
-/// Calls OpenAI's Chat Completions, or any server that speaks like them (llama.cpp, vLLM, Ollama, Groq, DeepSeek,
-/// Mistral, OpenRouter and so on).
+/// Calls a model over HTTP, on any [`Wire`].
 ///
 /// Cloning is cheap; clones share their connections.
 #[derive(Clone)]
-pub struct OpenAiChat(Arc<Inner>);
+pub struct HttpClient(Arc<Inner>);
 
 pub(super) struct Inner {
+    pub(super) wire: Wire,
     pub(super) peer: Peer,
-    pub(super) url: Url,
+    pub(super) address: Address,
     pub(super) client: reqwest::Client,
     pub(super) headers: HeaderMap,
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
-    pub(super) stream: bool,
-    pub(super) include_usage: bool,
-    pub(super) max_tokens: MaxTokensField,
-    /// Whether this is OpenAI's own server, which takes members that others refuse.
-    pub(super) is_openai: bool,
+    pub(super) options: Options,
 }
 
-impl OpenAiChat {
-    /// Begins to set up a client. Without further settings it calls OpenAI's own server without a key.
-    pub fn builder() -> OpenAiChatBuilder {
-        OpenAiChatBuilder::default()
+impl HttpClient {
+    /// Begins to set up a client. Without further settings it calls the server of the wire's inventor without a key.
+    pub fn builder(wire: Wire) -> HttpClientBuilder {
+        HttpClientBuilder::new(wire)
+    }
+
+    /// Returns the wire that is spoken.
+    pub fn wire(&self) -> Wire {
+        self.0.wire
     }
 
     pub(super) fn new(inner: Inner) -> Self {
@@ -50,17 +50,18 @@ impl OpenAiChat {
     }
 }
 
-impl fmt::Debug for OpenAiChat {
+impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenAiChat")
+        f.debug_struct("HttpClient")
+            .field("wire", &self.0.wire)
             .field("provider", &self.0.peer.provider)
             .field("host", &self.0.peer.host)
-            .field("stream", &self.0.stream)
+            .field("stream", &self.0.options.stream)
             .finish_non_exhaustive()
     }
 }
 
-impl LlmClient for OpenAiChat {
+impl LlmClient for HttpClient {
     fn provider(&self) -> &str {
         &self.0.peer.provider
     }
@@ -99,35 +100,26 @@ impl Inner {
         cx: &CallContext,
         start: Instant,
         span: Span,
-    ) -> Result<Reply<http::Body>, LlmError> {
-        let peer = &self.peer;
-        let body = Body::new(request, self).map_err(|wrong| peer.error(ErrorKind::BadRequest, &wrong))?;
-        let bytes = serde_json::to_vec(&body).map_err(|error| {
-            peer.error(ErrorKind::BadRequest, "request cannot be written as JSON")
-                .with_source(error)
-        })?;
-        let accept = if self.stream {
-            "text/event-stream"
-        } else {
-            "application/json"
+    ) -> Result<Reply<Body>, LlmError> {
+        let (peer, stream) = (&self.peer, self.options.stream);
+        let body = encode::write(self.wire, request, &self.options)
+            .map_err(|wrong| peer.error(ErrorKind::BadRequest, &wrong))?;
+        let accept = match self.wire {
+            _ if !stream => "application/json",
+            Wire::Ollama => "application/x-ndjson",
+            _ => "text/event-stream",
         };
         let sent = self
             .client
-            .post(self.url.clone())
+            .post(self.address.of_call(&request.model, stream))
             .headers(self.headers.clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(ACCEPT, HeaderValue::from_static(accept))
-            .body(bytes);
-        let mut timeouts = self.timeouts;
-        if !self.stream {
-            timeouts = timeouts
-                .with_first_content(Duration::MAX)
-                .with_idle(Duration::MAX);
-        }
-        let (facts, body) = http::send(peer, sent, &timeouts, cx, start).await?;
-        let decoder = ChatDecoder::new(Arc::clone(&peer.provider), self.limits)
+            .body(body);
+        let (facts, body) = send(peer, sent, &self.timeouts, cx, start).await?;
+        let decoder = Decoder::new(self.wire, Arc::clone(&peer.provider), self.limits)
             .with_headers(facts.request_id.clone(), facts.limits);
-        Ok(Reply::new(body, decoder, timeouts, cx, start).with_span(span))
+        Ok(Reply::new(body, decoder, self.timeouts, cx, start).with_span(span))
     }
 
     /// Makes the span of a call, with the names of OpenTelemetry. Neither prompts nor answers are in it.

@@ -3,8 +3,8 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
-use super::builder::MaxTokensField;
-use super::chat::Inner;
+use super::members::{Members, filled};
+use super::{MaxTokensField, Options};
 use crate::{ImageSource, Message, Part, Request, ResponseFormat, ToolChoice, ToolSpec};
 
 /// The JSON object that is sent.
@@ -16,99 +16,55 @@ pub(super) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// Checks a request.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it; completes a sentence that begins with the provider's name.
-    pub(super) fn new(request: &'a Request, client: &Inner) -> Result<Self, String> {
-        if request.extra.contains_key("stream") {
-            return Err(
-                "request sets `stream` in its extra members; that is a setting of the client".to_owned(),
-            );
+    pub(super) fn new(request: &'a Request, options: &Options) -> Self {
+        let mut stream_options = serde_json::Map::new();
+        if options.include_usage {
+            stream_options.insert("include_usage".to_owned(), true.into());
         }
-        if let Some(n) = request.extra.get("n").filter(|n| n.as_u64() != Some(1)) {
-            return Err(format!(
-                "request asks for n = {n} answers; one call gives one answer"
-            ));
-        }
-        for (name, number) in [("temperature", request.temperature), ("top_p", request.top_p)] {
-            if let Some(number) = number.filter(|number| !number.is_finite()) {
-                return Err(format!(
-                    "request sets {name} to {number}, which JSON has no word for"
-                ));
-            }
-        }
-        let mut options = serde_json::Map::new();
-        if client.include_usage {
-            options.insert("include_usage".to_owned(), true.into());
-        }
-        if client.is_openai {
+        if options.is_openai {
             // Padding against eavesdroppers who measure packets: it is an eighth of the bytes.
-            options.insert("include_obfuscation".to_owned(), false.into());
+            stream_options.insert("include_obfuscation".to_owned(), false.into());
         }
-        let stream_options = (client.stream && !options.is_empty()).then_some(Value::Object(options));
-        Ok(Self {
+        let stream_options =
+            (options.stream && !stream_options.is_empty()).then_some(Value::Object(stream_options));
+        Self {
             request,
-            stream: client.stream,
+            stream: options.stream,
             stream_options,
-            max_tokens: client.max_tokens,
-        })
+            max_tokens: options.max_tokens,
+        }
     }
 }
 
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let request = self.request;
-        let mut map = serializer.serialize_map(None)?;
-        let mut put = Put {
-            map: &mut map,
-            request,
-        };
-        put.member("model", Some(&request.model).filter(|model| !model.is_empty()))?;
-        put.member(
+        let mut body = Members::new(request, serializer)?;
+        body.member("model", Some(&request.model).filter(|model| !model.is_empty()))?;
+        body.member(
             "messages",
             Some(request.messages.iter().map(MessageBody).collect::<Vec<_>>()),
         )?;
-        put.member("stream", Some(self.stream))?;
-        put.member("stream_options", self.stream_options.as_ref())?;
+        body.member("stream", Some(self.stream))?;
+        body.member("stream_options", self.stream_options.as_ref())?;
         let max_tokens = match self.max_tokens {
             MaxTokensField::MaxCompletionTokens => "max_completion_tokens",
             MaxTokensField::MaxTokens => "max_tokens",
         };
-        put.member(max_tokens, request.max_output_tokens)?;
-        put.member("temperature", request.temperature)?;
-        put.member("top_p", request.top_p)?;
-        put.member("stop", Some(&request.stop).filter(|stop| !stop.is_empty()))?;
-        put.member("seed", request.seed)?;
-        let tools: Vec<_> = request.tools.iter().map(tool).collect();
-        put.member("tools", Some(tools).filter(|tools| !tools.is_empty()))?;
-        put.member("tool_choice", request.tool_choice.as_ref().map(tool_choice))?;
-        put.member("parallel_tool_calls", request.parallel_tool_calls)?;
-        put.member(
+        body.member(max_tokens, request.max_output_tokens)?;
+        body.member("temperature", request.temperature)?;
+        body.member("top_p", request.top_p)?;
+        body.member("stop", Some(&request.stop).filter(|stop| !stop.is_empty()))?;
+        body.member("seed", request.seed)?;
+        body.member("tools", filled(request.tools.iter().map(tool).collect()))?;
+        body.member("tool_choice", request.tool_choice.as_ref().map(tool_choice))?;
+        body.member("parallel_tool_calls", request.parallel_tool_calls)?;
+        body.member(
             "response_format",
             request.response_format.as_ref().map(response_format),
         )?;
-        put.member("reasoning_effort", request.reasoning_effort.as_ref())?;
-        for (name, value) in &request.extra {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-/// Writes members, except those that the request's extra members replace.
-struct Put<'a, M> {
-    map: &'a mut M,
-    request: &'a Request,
-}
-
-impl<M: SerializeMap> Put<'_, M> {
-    fn member(&mut self, name: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
-        match value {
-            Some(value) if !self.request.extra.contains_key(name) => self.map.serialize_entry(name, &value),
-            _ => Ok(()),
-        }
+        body.member("reasoning_effort", request.reasoning_effort.as_ref())?;
+        body.end()
     }
 }
 

@@ -1,9 +1,11 @@
 //! The tool calls of one answer: which call a fragment belongs to, and when a call is whole.
 
+use std::borrow::Cow;
+
 use serde::de::IgnoredAny;
 
-use super::chunk::{Fragment, Function};
-use crate::wire::surrogate::{self, Joiner};
+use super::chat::chunk::{Fragment, Function};
+use super::surrogate::{self, Joiner};
 use crate::{Limited, Limits, StreamEvent, ToolCall};
 
 /// The tool calls of one answer as far as they have arrived.
@@ -27,6 +29,8 @@ struct Call {
     joiner: Joiner,
     /// Number and id under which its start was given. The start waits for the name.
     announced: Option<(u32, String)>,
+    /// Its end was given.
+    ended: bool,
 }
 
 impl Calls {
@@ -42,7 +46,7 @@ impl Calls {
         touched: &mut Vec<usize>,
         marker: Option<char>,
         limits: &Limits,
-        give: &mut impl FnMut(StreamEvent),
+        give: &mut dyn FnMut(StreamEvent),
     ) -> Result<bool, Limited> {
         let id = fragment
             .id
@@ -92,9 +96,91 @@ impl Calls {
         Ok(true)
     }
 
-    /// Ends the calls, in the order in which they were announced, and returns whether there were any. If the answer
+    /// Begins the call of this index, unless it has begun.
+    ///
+    /// # Errors
+    ///
+    /// If there are more calls than allowed.
+    pub(super) fn open(
+        &mut self,
+        index: u64,
+        id: Option<String>,
+        name: String,
+        limits: &Limits,
+        give: &mut dyn FnMut(StreamEvent),
+    ) -> Result<(), Limited> {
+        let at = match self.at(index) {
+            Some(at) => at,
+            None if self.calls.len() >= limits.tool_calls => return Err(Limited::ToolCalls),
+            None => {
+                self.calls.push(Call {
+                    index: Some(index),
+                    ..Call::default()
+                });
+                self.calls.len() - 1
+            }
+        };
+        let call = &mut self.calls[at];
+        if call.given_id.is_none() {
+            call.given_id = id.filter(|id| !id.is_empty());
+        }
+        if call.announced.is_none() {
+            call.name = name;
+            self.announce(at, give);
+        }
+        Ok(())
+    }
+
+    /// Adds a piece to the arguments of the call of this index. Returns false if there is no such call.
+    ///
+    /// # Errors
+    ///
+    /// If the arguments are larger than allowed.
+    pub(super) fn append(
+        &mut self,
+        index: u64,
+        piece: Cow<'_, str>,
+        marker: Option<char>,
+        limits: &Limits,
+        give: &mut dyn FnMut(StreamEvent),
+    ) -> Result<bool, Limited> {
+        let Some(at) = self.at(index) else {
+            return Ok(false);
+        };
+        let fragment = self.calls[at].joiner.join(piece, marker);
+        self.bytes += fragment.len();
+        if self.bytes > limits.tool_args_bytes {
+            return Err(Limited::ToolArguments);
+        }
+        self.calls[at].append(fragment, give);
+        Ok(true)
+    }
+
+    /// Returns the arguments of the call of this index so far.
+    pub(super) fn arguments(&self, index: u64) -> Option<&str> {
+        self.at(index).map(|at| &*self.calls[at].arguments)
+    }
+
+    /// Ends the call of this index if its arguments are a whole object. Where they are not, why the model stopped
+    /// decides at the end of the answer whether the call was cut.
+    pub(super) fn close(&mut self, index: u64, give: &mut dyn FnMut(StreamEvent)) {
+        if let Some(at) = self.at(index) {
+            self.calls[at].end_if_whole(give);
+        }
+    }
+
+    /// Returns how many calls have begun.
+    pub(super) fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    fn at(&self, index: u64) -> Option<usize> {
+        self.calls.iter().rposition(|call| call.index == Some(index))
+    }
+
+    /// Ends the calls that are open, in the order in which they were announced, and returns whether there were any. If the answer
     /// was cut, only a call whose arguments are a whole object ends.
-    pub(super) fn end(mut self, cut: bool, give: &mut impl FnMut(StreamEvent)) -> bool {
+    pub(super) fn end(mut self, cut: bool, give: &mut dyn FnMut(StreamEvent)) -> bool {
         for at in 0..self.calls.len() {
             if let Some(half) = self.calls[at].joiner.finish() {
                 self.calls[at].append(half.to_string(), give);
@@ -104,20 +190,11 @@ impl Calls {
         self.calls
             .sort_by_key(|call| call.announced.as_ref().map(|(slot, _)| *slot));
         let called = !self.calls.is_empty();
-        for Call {
-            announced,
-            name,
-            arguments,
-            ..
-        } in self.calls
-        {
-            if let Some((slot, id)) = announced
-                && (!cut || is_json_object(&arguments))
-            {
-                give(StreamEvent::ToolCallEnd {
-                    slot,
-                    call: ToolCall::new(id, name, arguments),
-                });
+        for mut call in self.calls {
+            if cut {
+                call.end_if_whole(give);
+            } else {
+                call.end(give);
             }
         }
         called
@@ -153,7 +230,7 @@ impl Calls {
         }
     }
 
-    fn announce(&mut self, at: usize, give: &mut impl FnMut(StreamEvent)) {
+    fn announce(&mut self, at: usize, give: &mut dyn FnMut(StreamEvent)) {
         let call = &mut self.calls[at];
         if call.announced.is_some() {
             return;
@@ -177,8 +254,27 @@ impl Calls {
 }
 
 impl Call {
-    fn append(&mut self, fragment: String, give: &mut impl FnMut(StreamEvent)) {
+    fn end_if_whole(&mut self, give: &mut dyn FnMut(StreamEvent)) {
+        if is_json_object(&self.arguments) {
+            self.end(give);
+        }
+    }
+
+    fn end(&mut self, give: &mut dyn FnMut(StreamEvent)) {
+        if let Some((slot, id)) = &self.announced
+            && !self.ended
+        {
+            self.ended = true;
+            let call = ToolCall::new(id.clone(), self.name.clone(), self.arguments.clone());
+            give(StreamEvent::ToolCallEnd { slot: *slot, call });
+        }
+    }
+
+    fn append(&mut self, fragment: String, give: &mut dyn FnMut(StreamEvent)) {
         if fragment.is_empty() {
+            return;
+        }
+        if self.ended {
             return;
         }
         self.nesting.feed(&fragment);

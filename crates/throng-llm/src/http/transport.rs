@@ -1,0 +1,231 @@
+//! The HTTP client of the providers: one connection per call or a pooled one, no redirects, no retries, no proxies
+//! from the environment, TLS by rustls with ring.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use http_body_util::BodyDataStream;
+use reqwest::Url;
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::time::Instant;
+
+use crate::error::RAW_BODY_BYTES;
+use crate::reply::timeout_message;
+use crate::wire::Fault;
+use crate::{CallContext, Clock, ErrorKind, InvalidConfig, LlmError, Secret, Timeouts};
+
+use super::headers::{self, Facts};
+
+/// How much of the body of an error is read; it is parsed before it is cut for the error.
+const ERROR_BODY_BYTES: usize = 8 * RAW_BODY_BYTES;
+
+/// How long the body of an error is waited for: its status says enough.
+const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
+
+/// The body of an answer.
+pub(super) type Body = BodyDataStream<reqwest::Body>;
+
+/// Makes the HTTP client for one server.
+pub(super) fn client(
+    url: &Url,
+    connect: Duration,
+    proxy: Option<&Secret>,
+) -> Result<reqwest::Client, InvalidConfig> {
+    let mut builder = reqwest::Client::builder()
+        .http1_only()
+        .connect_timeout(connect)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .tcp_nodelay(true)
+        .user_agent(concat!("throng-llm/", env!("CARGO_PKG_VERSION")))
+        .no_proxy();
+    let mut secure = url.scheme() == "https";
+    if let Some(proxy) = proxy {
+        let address = Url::parse(proxy.expose()).map_err(|_| InvalidConfig::Proxy)?;
+        if !matches!(address.scheme(), "http" | "https") {
+            return Err(InvalidConfig::Proxy);
+        }
+        secure |= address.scheme() == "https";
+        builder = builder.proxy(reqwest::Proxy::all(address).map_err(|_| InvalidConfig::Proxy)?);
+    }
+    let tls = tls(secure).map_err(|error| InvalidConfig::Client {
+        source: Arc::new(error),
+    })?;
+    let client = builder.tls_backend_preconfigured(tls).build();
+    client.map_err(|error| InvalidConfig::Client {
+        source: Arc::new(error.without_url()),
+    })
+}
+
+/// Makes the TLS settings. For plain HTTP no certificates are loaded: a system may have none.
+fn tls(secure: bool) -> Result<rustls::ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(if secure {
+        builder.with_platform_verifier()?.with_no_client_auth()
+    } else {
+        builder
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth()
+    })
+}
+
+/// Who is called, for errors.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) provider: Arc<str>,
+    /// `host:port`, and nothing else of the address.
+    pub(super) host: String,
+    pub(super) secrets: Arc<[Secret]>,
+}
+
+impl Peer {
+    pub(super) fn error(&self, kind: ErrorKind, message: &str) -> LlmError {
+        LlmError::new(kind, Arc::clone(&self.provider), message)
+    }
+}
+
+/// Sends a request and waits for the beginning of the answer. An error status is an error.
+///
+/// # Errors
+///
+/// Every kind that can come before an answer begins. Secrets are not yet cut out.
+pub(super) async fn send(
+    peer: &Peer,
+    request: reqwest::RequestBuilder,
+    timeouts: &Timeouts,
+    cx: &CallContext,
+    start: Instant,
+) -> Result<(Facts, Body), LlmError> {
+    let sending = async {
+        request
+            .send()
+            .await
+            .map_err(|error| send_error(peer, timeouts, error))
+    };
+    let response = within(peer, sending, timeouts, cx, start).await??;
+    let target = response.url().clone();
+    let response = reqwest_to_http(response);
+    let facts = Facts::read(response.status().as_u16(), response.headers());
+    let location = headers::location_host(response.headers(), &target);
+    let mut body = BodyDataStream::new(response.into_body());
+    if (200..300).contains(&facts.status) {
+        return Ok((facts, body));
+    }
+    let mut error = Vec::new();
+    let reading = tokio::time::timeout(ERROR_BODY_WAIT, async {
+        while let Some(Ok(bytes)) = body.next().await {
+            error.extend_from_slice(&bytes[..bytes.len().min(ERROR_BODY_BYTES - error.len())]);
+            if error.len() == ERROR_BODY_BYTES {
+                break;
+            }
+        }
+    });
+    // A body that breaks off or is late still leaves the status and what came of it.
+    let _ = within(peer, reading, timeouts, cx, start).await?;
+    Err(status_error(peer, &facts, &error, location))
+}
+
+/// Takes the parts of a response: only the body by itself can be polled without further features of reqwest.
+fn reqwest_to_http(response: reqwest::Response) -> ::http::Response<reqwest::Body> {
+    response.into()
+}
+
+fn send_error(peer: &Peer, timeouts: &Timeouts, error: reqwest::Error) -> LlmError {
+    let error = error.without_url();
+    let failure = if error.is_connect() && error.is_timeout() {
+        let kind = ErrorKind::Timeout(Clock::Connect);
+        let message = timeout_message(Clock::Connect, Some(timeouts.connect));
+        peer.error(kind, &format!("{message} at {}", peer.host))
+    } else if error.is_connect() {
+        peer.error(ErrorKind::Connect, &format!("cannot be reached at {}", peer.host))
+    } else if error.is_builder() {
+        peer.error(ErrorKind::BadRequest, "request cannot be sent over HTTP")
+    } else {
+        peer.error(
+            ErrorKind::Transport,
+            &format!("at {} broke the connection before it answered", peer.host),
+        )
+    };
+    failure.with_source(error)
+}
+
+fn status_error(peer: &Peer, facts: &Facts, body: &[u8], location: Option<String>) -> LlmError {
+    let text = String::from_utf8_lossy(body);
+    let fault = Fault::from_body(&text);
+    // The raw text is scrubbed whole before it is cut: a key must not survive because the cut went through it.
+    let raw = crate::secret::scrub(&text, &peer.secrets).into_owned();
+    let provider = Arc::clone(&peer.provider);
+    let error = if (300..400).contains(&facts.status) {
+        let to = location.unwrap_or_else(|| "an unnamed place".to_owned());
+        let message =
+            format!("a redirect to {to}, which is not followed; set the base URL to the right address");
+        LlmError::from_status(ErrorKind::BadRequest, provider, facts.status, message)
+    } else {
+        let reason = ::http::StatusCode::from_u16(facts.status)
+            .ok()
+            .and_then(|status| status.canonical_reason());
+        let message = if fault.message.is_empty() {
+            reason.unwrap_or_default()
+        } else {
+            &fault.message
+        };
+        let message = crate::secret::scrub(message, &peer.secrets);
+        LlmError::from_status(fault.kind(Some(facts.status)), provider, facts.status, message)
+            .with_code(fault.code.clone())
+            .with_overflow(fault.overflow())
+    };
+    error
+        .with_raw_body(raw)
+        .with_request_id(facts.request_id.clone())
+        .with_limits(facts.limits)
+        .with_retry_after(facts.retry_after.or(fault.retry_after))
+        .with_should_retry(facts.should_retry)
+}
+
+/// Waits for a future under the clocks that run before an answer begins.
+async fn within<F: Future>(
+    peer: &Peer,
+    future: F,
+    timeouts: &Timeouts,
+    cx: &CallContext,
+    start: Instant,
+) -> Result<F::Output, LlmError> {
+    let clocks = [
+        start
+            .checked_add(timeouts.first_content)
+            .map(|at| (at, Clock::FirstContent, Some(timeouts.first_content))),
+        start
+            .checked_add(timeouts.total)
+            .map(|at| (at, Clock::Total, Some(timeouts.total))),
+        cx.deadline().map(|at| (at, Clock::Deadline, None)),
+    ];
+    let first = clocks.into_iter().flatten().min_by_key(|(at, _, _)| *at);
+    let expired = async {
+        match first {
+            Some((at, clock, limit)) => {
+                tokio::time::sleep_until(at).await;
+                (clock, limit)
+            }
+            None => std::future::pending().await,
+        }
+    };
+    let cancelled = async {
+        match cx.cancellation() {
+            Some(token) => token.cancelled().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = cancelled => Err(peer.error(ErrorKind::Cancelled, "call was cancelled")),
+        (clock, limit) = expired => {
+            Err(peer.error(ErrorKind::Timeout(clock), &timeout_message(clock, limit)))
+        }
+        output = future => Ok(output),
+    }
+}

@@ -1,0 +1,5 @@
+//! OpenAI's Responses, streamed or in one piece.
+
+mod protocol;
+
+pub(super) use protocol::Responses;
