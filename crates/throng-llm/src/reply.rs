@@ -21,6 +21,9 @@ use crate::{CallContext, Clock, ErrorKind, LlmError, StreamEvent, Timeouts};
 /// How many pieces of a body are taken in one poll that yields no event.
 const PIECES_PER_POLL: usize = 64;
 
+/// After how many pieces with content the clocks of the whole call are looked at, where the body never has to be waited for.
+const PIECES_PER_LOOK: u32 = 32;
+
 /// How long and how much to read after the last event, so that the connection can be used again.
 const DRAIN: Duration = Duration::from_millis(50);
 const DRAIN_BYTES: usize = 64 * 1024;
@@ -156,12 +159,12 @@ where
         let was_complete = self.decoder.is_complete();
         self.error = self.decoder.push(bytes, &mut self.events).err();
         let content = self.events.iter().skip(before).any(StreamEvent::is_content);
-        let now = Instant::now();
-        if content || self.decoder.is_complete() != was_complete {
-            self.clocks.content_at(now, self.decoder.is_complete());
+        let fed = content || self.decoder.is_complete() != was_complete;
+        if fed {
+            self.clocks.content(self.decoder.is_complete());
         }
         if !self.decoder.is_done()
-            && let Some(clock) = self.clocks.expired(now)
+            && let Some(clock) = self.clocks.expired(fed)
         {
             self.fail_by_clock(clock);
         }
@@ -207,7 +210,6 @@ where
         if let Some(drained) = this.drained {
             return this.poll_drain(cx, drained).map(|()| None);
         }
-        this.clocks.wait_from(Instant::now());
         for _ in 0..PIECES_PER_POLL {
             let Some(body) = &mut this.body else {
                 return Poll::Ready(None);
@@ -279,8 +281,9 @@ pub(crate) fn timeout_message(clock: Clock, limit: Option<Duration>) -> String {
     }
 }
 
-/// The clocks of one answer. They are asked only while the body has nothing to give, so that they cost nothing per
-/// event, and the time in which the caller does not poll does not count for the content clocks.
+/// The clocks of one answer. The time is asked for only while the body has nothing to give, or nothing of the answer, so
+/// that the clocks cost next to nothing per event. The time in which the caller does not poll, and in which the body has
+/// something to give, does not count for the content clocks.
 struct Clocks {
     timeouts: Timeouts,
     total: Option<Instant>,
@@ -289,8 +292,10 @@ struct Clocks {
     content: (Clock, Duration),
     /// How long the content clock has run already, not counting the current wait.
     waited: Duration,
-    /// Since when the caller has been waiting; `None` while it does not poll.
+    /// Since when the caller has been waiting in vain; `None` while it does not.
     waiting: Option<Instant>,
+    /// How many pieces with content have come since the time was last asked for.
+    unasked: u32,
     /// Never set later than the first limit. It is moved only when it fires or when a limit moves before it.
     sleep: Pin<Box<Sleep>>,
 }
@@ -309,13 +314,9 @@ impl Clocks {
             content: (Clock::FirstContent, timeouts.first_content),
             waited: start.elapsed(),
             waiting: None,
+            unasked: 0,
             sleep: Box::pin(tokio::time::sleep_until(first.unwrap_or_else(far_future))),
         }
-    }
-
-    /// The caller polls.
-    fn wait_from(&mut self, now: Instant) {
-        self.waiting.get_or_insert(now);
     }
 
     /// The caller was given something and may do other things.
@@ -326,14 +327,14 @@ impl Clocks {
     }
 
     /// Content has arrived, or the model said its last word: the idle clock begins anew.
-    fn content_at(&mut self, now: Instant, complete: bool) {
+    fn content(&mut self, complete: bool) {
         let idle = self.timeouts.idle;
         self.content = (
             Clock::Idle,
             if complete { idle.min(Timeouts::TAIL) } else { idle },
         );
         self.waited = Duration::ZERO;
-        self.waiting = Some(now);
+        self.waiting = None;
     }
 
     /// Returns when the next limit is reached, and which.
@@ -352,11 +353,25 @@ impl Clocks {
             .min_by_key(|(at, _)| *at)
     }
 
-    fn expired(&self, now: Instant) -> Option<Clock> {
+    /// Returns the clock that has run out after a piece of the body. While content comes piece upon piece, only the clocks
+    /// of the whole call can, and they are looked at now and then.
+    fn expired(&mut self, fed: bool) -> Option<Clock> {
+        if fed {
+            self.unasked += 1;
+            if self.unasked < PIECES_PER_LOOK {
+                return None;
+            }
+        }
+        self.unasked = 0;
+        let now = Instant::now();
+        self.waiting.get_or_insert(now);
         self.next().filter(|(at, _)| *at <= now).map(|(_, clock)| clock)
     }
 
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Clock> {
+        if self.waiting.is_none() {
+            self.waiting = Some(Instant::now());
+        }
         loop {
             let Some((at, clock)) = self.next() else {
                 return Poll::Pending;

@@ -68,7 +68,7 @@ pub(super) struct Arguments<'a>(pub(super) Option<Cow<'a, str>>);
 pub(super) struct Filled(pub(super) bool);
 
 /// Reads and drops the rest of a list.
-fn drain_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<bool, A::Error> {
+pub(super) fn drain_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<bool, A::Error> {
     let mut any = false;
     while seq.next_element::<IgnoredAny>()?.is_some() {
         any = true;
@@ -77,7 +77,7 @@ fn drain_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<bool, A::Error> {
 }
 
 /// Reads and drops the rest of an object.
-fn drain_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<bool, A::Error> {
+pub(super) fn drain_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<bool, A::Error> {
     let mut any = false;
     while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
         any = true;
@@ -88,7 +88,7 @@ fn drain_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<bool, A::Error> {
 /// Writes the visitor methods that most types share: a value of another type is dropped and counts as absent.
 macro_rules! absent {
     ($value:expr; $($kind:ident),*) => {
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("any value")
         }
         fn visit_unit<E>(self) -> Result<Self::Value, E> {
@@ -128,6 +128,8 @@ macro_rules! absent {
         }
     };
 }
+
+pub(super) use absent;
 
 /// Writes the visitor methods of types that take numbers and booleans as their text.
 macro_rules! scalars_as_text {

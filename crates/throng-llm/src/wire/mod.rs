@@ -7,6 +7,7 @@ mod chat;
 mod decoder;
 mod draft;
 mod fault;
+mod fill;
 mod gemini;
 mod kind;
 mod lenient;

@@ -117,6 +117,17 @@ impl SseDecoder {
                 }
             }
             if self.line.is_empty() {
+                // Most events are one line of data and the empty line after it: nothing needs to be kept.
+                if !self.has_data
+                    && bytes.first() == Some(&b'\n')
+                    && let Some(value) = line.strip_prefix(b"data:")
+                {
+                    self.check(line.len())?;
+                    bytes = &bytes[1..];
+                    self.dispatch(value.strip_prefix(b" ").unwrap_or(value), &mut on);
+                    self.event.clear();
+                    continue;
+                }
                 self.take_line(line, &mut on)?;
             } else {
                 self.keep(line)?;
@@ -155,7 +166,14 @@ impl SseDecoder {
 
     fn take_line(&mut self, line: &[u8], on: &mut impl FnMut(SseEvent<'_>)) -> Result<(), EventTooLarge> {
         if line.is_empty() {
-            self.dispatch(on);
+            if self.has_data {
+                let data = std::mem::take(&mut self.data);
+                self.dispatch(&data, on);
+                self.data = data;
+            }
+            self.data.clear();
+            self.has_data = false;
+            self.event.clear();
             return Ok(());
         }
         if line[0] == b':' {
@@ -174,33 +192,32 @@ impl SseDecoder {
                 self.data.extend_from_slice(value);
                 self.has_data = true;
             }
-            b"event" => self.event = String::from_utf8_lossy(value).into_owned(),
+            b"event" => {
+                self.event.clear();
+                self.event.push_str(&String::from_utf8_lossy(value));
+            }
             b"id" if !value.contains(&0) => self.id = String::from_utf8_lossy(value).into_owned(),
             _ => {}
         }
         Ok(())
     }
 
-    fn dispatch(&mut self, on: &mut impl FnMut(SseEvent<'_>)) {
-        if self.has_data {
-            let lossy;
-            let data = match str::from_utf8(&self.data) {
-                Ok(data) => data,
-                Err(_) => {
-                    lossy = String::from_utf8_lossy(&self.data);
-                    &*lossy
-                }
-            };
-            let event = if self.event.is_empty() {
-                "message"
-            } else {
-                &self.event
-            };
-            let id = Some(self.id.as_str()).filter(|id| !id.is_empty());
-            on(SseEvent::Message { event, data, id });
-        }
-        self.data.clear();
-        self.has_data = false;
-        self.event.clear();
+    fn dispatch(&self, data: &[u8], on: &mut impl FnMut(SseEvent<'_>)) {
+        let event = if self.event.is_empty() {
+            "message"
+        } else {
+            &self.event
+        };
+        let id = Some(self.id.as_str()).filter(|id| !id.is_empty());
+        // Checking text that is right is much faster than the lossy reading, which goes character by character.
+        let lossy;
+        let data = match str::from_utf8(data) {
+            Ok(data) => data,
+            Err(_) => {
+                lossy = String::from_utf8_lossy(data);
+                &*lossy
+            }
+        };
+        on(SseEvent::Message { event, data, id });
     }
 }

@@ -1,58 +1,70 @@
 //! The JSON of a chat completion, whole or in chunks, read without trust in any member's type.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use throng_core::Usage;
 
-use crate::wire::lenient::{Arguments, Content, Count, Filled, List, Obj, Text};
+use crate::wire::fill::{Fill, FillForm, Place, Places, skip};
+use crate::wire::lenient::{Arguments, Content, Count, Filled, List, Obj, Text, absent, drain_map};
 
 /// One frame of a stream, or a whole completion.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub(in crate::wire) struct Chunk<'a> {
-    #[serde(borrow)]
     pub(in crate::wire) id: Text<'a>,
-    #[serde(borrow)]
     pub(in crate::wire) model: Text<'a>,
-    #[serde(borrow)]
     pub(in crate::wire) object: Text<'a>,
-    pub(in crate::wire) error: Option<Value>,
-    #[serde(borrow)]
-    pub(in crate::wire) choices: List<Obj<Choice<'a>>>,
-    pub(in crate::wire) usage: Obj<RawUsage>,
-    pub(in crate::wire) x_groq: Obj<Groq>,
+    pub(in crate::wire) error: Option<Box<Value>>,
+    pub(in crate::wire) choices: Choices<'a>,
+    pub(in crate::wire) usage: Obj<Box<RawUsage>>,
+    pub(in crate::wire) x_groq: Obj<Box<Groq>>,
     /// With `code` or `type` and without `choices`: an error without a wrapper.
-    #[serde(borrow)]
     pub(in crate::wire) message: Text<'a>,
-    #[serde(borrow)]
     pub(in crate::wire) code: Text<'a>,
-    #[serde(borrow, rename = "type")]
     pub(in crate::wire) type_: Text<'a>,
+}
+
+/// The form of a frame.
+pub(super) struct ChunkForm;
+
+impl FillForm for ChunkForm {
+    type Of<'a> = Chunk<'a>;
 }
 
 /// Groq's own member.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(in crate::wire) struct Groq {
-    pub(in crate::wire) error: Option<Value>,
-    pub(in crate::wire) usage: Obj<RawUsage>,
+    pub(in crate::wire) error: Option<Box<Value>>,
+    pub(in crate::wire) usage: Obj<Box<RawUsage>>,
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
+/// The choices of a frame. The first one is kept in place: mostly it is the only one.
+#[derive(Debug, Default)]
+pub(in crate::wire) struct Choices<'a> {
+    /// Whether they are a list at all.
+    pub(in crate::wire) is_list: bool,
+    /// Whether the first one is an object, if there is one.
+    pub(in crate::wire) has_first: Option<bool>,
+    pub(in crate::wire) first: Choice<'a>,
+    pub(in crate::wire) more: Vec<Option<Choice<'a>>>,
+}
+
+impl<'a> Choices<'a> {
+    pub(in crate::wire) fn iter(&self) -> impl Iterator<Item = &Choice<'a>> {
+        let first = (self.has_first == Some(true)).then_some(&self.first);
+        first.into_iter().chain(self.more.iter().flatten())
+    }
+}
+
+#[derive(Debug, Default)]
 pub(in crate::wire) struct Choice<'a> {
     pub(in crate::wire) index: Count,
-    #[serde(borrow)]
-    pub(in crate::wire) delta: Obj<Delta<'a>>,
-    #[serde(borrow)]
-    pub(in crate::wire) message: Obj<Delta<'a>>,
-    #[serde(borrow)]
+    pub(in crate::wire) delta: Delta<'a>,
+    pub(in crate::wire) has_delta: bool,
+    pub(in crate::wire) message: Option<Box<Delta<'a>>>,
     pub(in crate::wire) finish_reason: Text<'a>,
-    pub(in crate::wire) error: Option<Value>,
-    pub(in crate::wire) usage: Obj<RawUsage>,
+    pub(in crate::wire) error: Option<Box<Value>>,
+    pub(in crate::wire) usage: Obj<Box<RawUsage>>,
 }
 
 /// What a choice adds, or a whole message.
@@ -63,8 +75,8 @@ pub(in crate::wire) struct Delta<'a> {
     pub(in crate::wire) reasoning_content: Text<'a>,
     pub(in crate::wire) reasoning: Text<'a>,
     pub(in crate::wire) reasoning_details: List<Value>,
-    pub(in crate::wire) tool_calls: List<Obj<Fragment<'a>>>,
-    pub(in crate::wire) function_call: Obj<Function<'a>>,
+    pub(in crate::wire) tool_calls: Vec<Option<Fragment<'a>>>,
+    pub(in crate::wire) function_call: Obj<Box<Function<'a>>>,
     /// Whether it has something in a member that is not known.
     pub(in crate::wire) unknown: bool,
 }
@@ -120,62 +132,96 @@ impl RawUsage {
     }
 }
 
-/// Member names, borrowed where that is possible.
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Delta<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct DeltaVisitor;
-        impl<'de> Visitor<'de> for DeltaVisitor {
-            type Value = Delta<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Delta<'de>, A::Error> {
-                let mut delta = Delta::default();
-                while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
-                    match &*name {
-                        "content" => delta.content = map.next_value()?,
-                        "refusal" => delta.refusal = map.next_value()?,
-                        "reasoning_content" => delta.reasoning_content = map.next_value()?,
-                        "reasoning" => delta.reasoning = map.next_value()?,
-                        "reasoning_details" => delta.reasoning_details = map.next_value()?,
-                        "tool_calls" => delta.tool_calls = map.next_value()?,
-                        "function_call" => delta.function_call = map.next_value()?,
-                        "role" => drop(map.next_value::<IgnoredAny>()?),
-                        _ => delta.unknown |= map.next_value::<Filled>()?.0,
-                    }
-                }
-                Ok(delta)
-            }
+impl<'de: 'a, 'a> Fill<'de> for Chunk<'a> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "choices" => map.next_value_seed(ChoicesPlace(&mut self.choices))?,
+            "id" => self.id = map.next_value()?,
+            "model" => self.model = map.next_value()?,
+            "object" => self.object = map.next_value()?,
+            "usage" => self.usage = map.next_value()?,
+            "error" => self.error = map.next_value()?,
+            "x_groq" => self.x_groq = map.next_value()?,
+            "message" => self.message = map.next_value()?,
+            "code" => self.code = map.next_value()?,
+            "type" => self.type_ = map.next_value()?,
+            _ => skip(map)?,
         }
-        deserializer.deserialize_map(DeltaVisitor)
+        Ok(())
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fragment<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FragmentVisitor;
-        impl<'de> Visitor<'de> for FragmentVisitor {
-            type Value = Fragment<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fragment<'de>, A::Error> {
-                let mut fragment = Fragment::default();
-                while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
-                    match &*name {
-                        "index" => fragment.index = map.next_value()?,
-                        "id" => fragment.id = map.next_value()?,
-                        "function" => fragment.function = map.next_value()?,
-                        "type" => drop(map.next_value::<IgnoredAny>()?),
-                        _ => fragment.unknown |= map.next_value::<Filled>()?.0,
-                    }
-                }
-                Ok(fragment)
-            }
+/// Reads the choices into their place.
+struct ChoicesPlace<'p, 'a>(&'p mut Choices<'a>);
+
+impl<'de: 'a, 'a> DeserializeSeed<'de> for ChoicesPlace<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de: 'a, 'a> Visitor<'de> for ChoicesPlace<'_, 'a> {
+    type Value = ();
+
+    absent!((); bool, numbers, str, map);
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        *self.0 = Choices::default();
+        self.0.is_list = true;
+        self.0.has_first = seq.next_element_seed(Place(&mut self.0.first))?;
+        if self.0.has_first.is_some() {
+            Places(&mut self.0.more).visit_seq(seq)?;
         }
-        deserializer.deserialize_map(FragmentVisitor)
+        Ok(())
+    }
+}
+
+impl<'de: 'a, 'a> Fill<'de> for Choice<'a> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "delta" => self.has_delta = map.next_value_seed(Place(&mut self.delta))?,
+            "index" => self.index = map.next_value()?,
+            "finish_reason" => self.finish_reason = map.next_value()?,
+            "message" => {
+                let mut message = Box::<Delta<'a>>::default();
+                self.message = map.next_value_seed(Place(&mut *message))?.then_some(message);
+            }
+            "error" => self.error = map.next_value()?,
+            "usage" => self.usage = map.next_value()?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'de: 'a, 'a> Fill<'de> for Delta<'a> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "content" => self.content = map.next_value()?,
+            "refusal" => self.refusal = map.next_value()?,
+            "reasoning_content" => self.reasoning_content = map.next_value()?,
+            "reasoning" => self.reasoning = map.next_value()?,
+            "reasoning_details" => self.reasoning_details = map.next_value()?,
+            "tool_calls" => drop(map.next_value_seed(Places(&mut self.tool_calls))?),
+            "function_call" => self.function_call = map.next_value()?,
+            "role" => skip(map)?,
+            _ => self.unknown |= map.next_value::<Filled>()?.0,
+        }
+        Ok(())
+    }
+}
+
+impl<'de: 'a, 'a> Fill<'de> for Fragment<'a> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "index" => self.index = map.next_value()?,
+            "id" => self.id = map.next_value()?,
+            "function" => self.function = map.next_value()?,
+            "type" => skip(map)?,
+            _ => self.unknown |= map.next_value::<Filled>()?.0,
+        }
+        Ok(())
     }
 }

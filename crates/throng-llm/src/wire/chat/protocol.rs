@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::chunk::{Choice, Chunk, Delta, Fragment, RawUsage};
+use super::chunk::{Choice, Chunk, ChunkForm, Delta, Fragment, RawUsage};
 use crate::wire::draft::{Channel, Draft, Events};
 use crate::wire::fault::{Fault, says_error};
+use crate::wire::fill::fill_object;
 use crate::wire::lenient::{Content, Count, Obj};
 use crate::wire::protocol::{Frame, Protocol, is_sign_of_life};
-use crate::wire::read::{Form, read_object};
+
 use crate::{ErrorKind, FinishReason, LlmError, StreamEvent};
 
 /// The answers of OpenAI's Chat Completions and of the many servers that imitate them.
@@ -57,7 +58,7 @@ struct Taking<'a> {
 
 impl Taking<'_> {
     fn parse(&mut self, json: &str) -> Result<(), LlmError> {
-        match read_object::<ChunkForm, _>(json, |chunk, marker| self.chunk(chunk, marker, json)) {
+        match fill_object::<ChunkForm, _>(json, |chunk, marker| self.chunk(chunk, marker, json)) {
             Ok(taken) => taken,
             Err(odd) => odd.settle(self.draft, json, self.events),
         }
@@ -66,17 +67,22 @@ impl Taking<'_> {
     fn chunk(&mut self, chunk: Chunk<'_>, marker: Option<char>, raw: &str) -> Result<(), LlmError> {
         self.check_error(&chunk, raw)?;
         let groq_usage = chunk.x_groq.0.map(|groq| groq.usage).unwrap_or_default();
-        if chunk.choices.0.is_none() && chunk.usage.0.is_none() && groq_usage.0.is_none() {
+        if !chunk.choices.is_list && chunk.usage.0.is_none() && groq_usage.0.is_none() {
             self.events
                 .push_back(StreamEvent::Unknown { raw: raw.to_owned() });
             return Ok(());
         }
         self.draft.identify(chunk.id.0, chunk.model.0, marker);
         let mut unknown = false;
-        for choice in chunk.choices.into_items() {
-            unknown |= match choice.0 {
-                Some(choice) if choice.index.0.unwrap_or(0) == 0 => self.choice(choice, marker)?,
-                _ => true,
+        match chunk.choices.has_first {
+            Some(true) => unknown |= self.choice(chunk.choices.first, marker)?,
+            Some(false) => unknown = true,
+            None => {}
+        }
+        for choice in chunk.choices.more {
+            unknown |= match choice {
+                Some(choice) => self.choice(choice, marker)?,
+                None => true,
             };
         }
         self.use_up(if chunk.usage.0.is_some() {
@@ -93,33 +99,29 @@ impl Taking<'_> {
 
     /// Looks for an error in every place where servers put one, before anything else of the frame is believed.
     fn check_error(&self, chunk: &Chunk<'_>, raw: &str) -> Result<(), LlmError> {
-        let in_choices = || {
-            chunk
-                .choices
-                .0
-                .iter()
-                .flatten()
-                .filter_map(|choice| choice.0.as_ref())
-        };
         let wrapped = [
-            chunk.error.as_ref(),
-            chunk.x_groq.0.as_ref().and_then(|groq| groq.error.as_ref()),
+            chunk.error.as_deref(),
+            chunk.x_groq.0.as_ref().and_then(|groq| groq.error.as_deref()),
         ]
         .into_iter()
-        .chain(in_choices().map(|choice| choice.error.as_ref()))
+        .chain(chunk.choices.iter().map(|choice| choice.error.as_deref()))
         .flatten()
         .find(|error| says_error(error));
         if let Some(error) = wrapped {
             return Err(self.draft.fault(&Fault::from_value(error), raw));
         }
-        let bare = chunk.choices.0.is_none()
+        let bare = !chunk.choices.is_list
             && (chunk.object.filled() == Some("error")
                 || chunk.message.filled().is_some()
                     && (chunk.code.filled().or(chunk.type_.filled()).is_some()));
         if bare {
             return Err(self.draft.fault(&Fault::from_body(raw), raw));
         }
-        if in_choices().any(|choice| choice.finish_reason.filled() == Some("error")) {
+        if chunk
+            .choices
+            .iter()
+            .any(|choice| choice.finish_reason.filled() == Some("error"))
+        {
             let fault = self.draft.error(
                 ErrorKind::Server,
                 "ended its answer with the finish reason `error`",
@@ -129,17 +131,21 @@ impl Taking<'_> {
         Ok(())
     }
 
-    /// Returns whether the choice has something that is not known.
+    /// Returns whether the choice has something that is not known, or belongs to another answer.
     fn choice(&mut self, choice: Choice<'_>, marker: Option<char>) -> Result<bool, LlmError> {
+        if choice.index.0.unwrap_or(0) != 0 {
+            return Ok(true);
+        }
         self.draft.start(self.events);
         // Some servers repeat the whole message beside the deltas.
         let message = if self.draft.received.content {
             None
         } else {
-            choice.message.0
+            choice.message
         };
-        let unknown = match choice.delta.0.or(message) {
-            Some(delta) => self.delta(delta, marker)?,
+        let unknown = match message {
+            _ if choice.has_delta => self.delta(choice.delta, marker)?,
+            Some(message) => self.delta(*message, marker)?,
             None => false,
         };
         self.use_up(&choice.usage);
@@ -184,8 +190,8 @@ impl Taking<'_> {
         }
         self.say(Channel::Refusal, delta.refusal.0, marker)?;
         let mut touched = Vec::new();
-        for fragment in delta.tool_calls.into_items() {
-            match fragment.0 {
+        for fragment in delta.tool_calls {
+            match fragment {
                 Some(fragment) => {
                     unknown |= fragment.unknown;
                     unknown |= !self.fragment(fragment, &mut touched, marker)?;
@@ -200,7 +206,7 @@ impl Taking<'_> {
             };
             self.fragment(
                 Fragment {
-                    function: Obj(Some(function)),
+                    function: Obj(Some(*function)),
                     ..legacy
                 },
                 &mut touched,
@@ -256,16 +262,9 @@ impl Taking<'_> {
         self.draft.say(channel, text, marker, self.events)
     }
 
-    fn use_up(&mut self, usage: &Obj<RawUsage>) {
+    fn use_up(&mut self, usage: &Obj<Box<RawUsage>>) {
         if let Some(usage) = &usage.0 {
             self.draft.use_up(&usage.to_usage(), self.events);
         }
     }
-}
-
-/// The form of a frame.
-struct ChunkForm;
-
-impl Form for ChunkForm {
-    type Of<'a> = Chunk<'a>;
 }
