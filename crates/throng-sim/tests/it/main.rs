@@ -10,4 +10,8 @@ mod limits;
 mod load;
 mod log;
 mod openai;
+mod reader;
+mod requests;
 mod script;
+mod wire_faults;
+mod wires;
