@@ -13,5 +13,7 @@ mod openai;
 mod reader;
 mod requests;
 mod script;
+mod shapes;
+mod wire_errors;
 mod wire_faults;
 mod wires;
