@@ -84,8 +84,9 @@ pub struct LogEntry {
     pub ended: Option<Duration>,
     /// The wire on which it came.
     pub wire: Wire,
-    /// The caller's name for it: the header `x-request-tag`, else `metadata.tag`, `metadata.id` or `user` of the
-    /// body. Cut at 200 characters.
+    /// The caller's name for it: the header `x-request-tag`, else a field of its
+    /// body: on the wires of OpenAI `metadata.tag`, `metadata.id` or `user`, on that of Anthropic `metadata.tag` or
+    /// `metadata.user_id`, on that of Gemini `labels.tag`. Cut at 200 characters.
     pub tag: Option<String>,
     /// The hash of the prompt, as [`prompt_hash`](crate::prompt_hash) gives it.
     #[serde(serialize_with = "hex")]

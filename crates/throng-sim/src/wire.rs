@@ -202,6 +202,21 @@ fn object_or_text(arguments: &str) -> Value {
     }
 }
 
+/// Returns the first half of a call: its name and half of its arguments, which are called `key`.
+fn begun_call(reply: &Reply, choice: usize, tool: usize, key: &str) -> String {
+    let call = reply.tool(choice, tool);
+    let name = Value::from(call.map_or("", |call| &call.name));
+    let arguments = call.map_or("", |call| &call.arguments);
+    let half: String = arguments.chars().take(arguments.chars().count() / 2).collect();
+    format!("{{\"name\":{name},\"{key}\":{half}")
+}
+
+/// Returns what stands before a mark, and then this.
+fn begun_at(whole: &str, mark: &str, begun: &str) -> String {
+    let before = whole.split_once(mark).map_or("", |(before, _)| before);
+    format!("{before}{begun}")
+}
+
 /// Returns the opaque text by which a provider knows its reasoning again: letters that look like base64.
 fn signature(reply: &Reply, choice: usize) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,13 +1,14 @@
 //! Every fault on every wire: a strict client takes what still succeeds, and nothing else.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde_json::json;
-use throng_sim::{Behaviour, Fault, FaultMix, Match, SimServer, ToolCall, expected_text};
+use throng_sim::{Behaviour, Fault, FaultMix, Match, SimServer, ToolCall, Wire, expected_text};
 
 use crate::client::{instant, start};
 use crate::reader::read;
-use crate::requests::{Ask, ask, ways};
+use crate::requests::{Ask, Mode, ask, ways};
 
 /// A server where every request meets one fault, and slowness is quick.
 async fn only(fault: Fault) -> SimServer {
@@ -109,4 +110,145 @@ async fn an_answer_of_one_token_or_none_ends_as_the_fault_says() {
             );
         }
     }
+}
+
+/// One answer of 20 tokens that meets a fault.
+async fn bytes(fault: Fault, wire: Wire, mode: Mode) -> String {
+    let server = start(
+        instant()
+            .output_tokens(20..=20)
+            .script(Match::any(), Behaviour::Fault(fault)),
+    )
+    .await;
+    ask(&server, wire, mode, &Ask::new("x")).await.unwrap().text()
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_comes_first_and_once() {
+    for (wire, mode) in ways() {
+        let text = bytes(Fault::Bom, wire, mode).await;
+        assert_eq!(
+            text.starts_with('\u{feff}'),
+            mode != Mode::Whole,
+            "{wire} {mode:?}"
+        );
+        assert_eq!(text.matches('\u{feff}').count(), usize::from(mode != Mode::Whole));
+    }
+}
+
+#[tokio::test]
+async fn surrogates_are_escaped_one_by_one() {
+    for (wire, mode) in ways() {
+        let text = bytes(Fault::SplitSurrogates, wire, mode).await;
+        let (high, low) = (text.find("\\ud8").unwrap(), text.find("\\udd").unwrap());
+        if mode == Mode::Whole {
+            assert_eq!(high + 6, low, "side by side on {wire}");
+        } else {
+            assert!(
+                text[high..low].contains('\n'),
+                "in two events on {wire} {mode:?}: {text}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_alive_stands_between_the_events() {
+    for (wire, mode) in ways() {
+        let text = bytes(Fault::KeepAlives, wire, mode).await;
+        let marks: &[&str] = match (wire, mode) {
+            (_, Mode::Whole) => &["\n \r\n{"],
+            (_, Mode::Array) => &["\n\n["],
+            (Wire::OpenAiChat, _) => &[": keep-alive\n\n", "data: null\n\n"],
+            (Wire::OpenAiResponses, _) => &[": keep-alive\n\n", "event: keepalive\n"],
+            (Wire::Anthropic, _) => &["event: ping\n", ": keep-alive\n\n"],
+            (Wire::Gemini, _) => &[": keep-alive\r\n\r\n", "data: null\r\n\r\n"],
+            _ => &["\n\n{"],
+        };
+        for mark in marks {
+            assert!(text.contains(mark), "{mark:?} on {wire} {mode:?}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_known_stands_between_the_events() {
+    for (wire, mode) in ways() {
+        let text = bytes(Fault::UnknownEvents, wire, mode).await;
+        assert!(text.contains("future"), "{wire} {mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_usage_comes_more_than_once() {
+    for (wire, mode) in ways().filter(|(_, mode)| *mode != Mode::Whole) {
+        let text = bytes(Fault::UsageTwice, wire, mode).await;
+        let mark = match wire {
+            Wire::OpenAiChat => "\"completion_tokens\":20",
+            Wire::OpenAiResponses => "\"total_tokens\":",
+            Wire::Anthropic => "event: message_delta",
+            Wire::Gemini => "\"candidatesTokenCount\":20",
+            _ => "\"prompt_eval_count\":",
+        };
+        assert!(text.matches(mark).count() >= 2, "{wire} {mode:?}: {text}");
+    }
+    let anthropic = bytes(Fault::UsageTwice, Wire::Anthropic, Mode::Stream).await;
+    assert!(
+        anthropic.contains("\"usage\":{\"input_tokens\":0,"),
+        "0 first: {anthropic}"
+    );
+}
+
+#[tokio::test]
+async fn a_whole_answer_comes_where_a_stream_was_asked_for() {
+    for (wire, mode) in ways() {
+        let server =
+            start(instant().script(Match::any(), Behaviour::Fault(Fault::JsonInsteadOfStream))).await;
+        let reply = ask(&server, wire, mode, &Ask::new("x")).await.unwrap();
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        assert!(reply.json().is_object(), "{wire} {mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_within_the_arguments_of_a_call() {
+    let schema = json!({"type": "object", "required": ["x"], "properties": {"x": {"type": "string", "minLength": 60}}});
+    let request = Ask {
+        tools: vec![("far", schema)],
+        insists: true,
+        ..Ask::new("x")
+    };
+    for (wire, mode) in ways().filter(|(wire, mode)| *wire != Wire::Ollama && *mode != Mode::Whole) {
+        let server = start(instant().script(Match::any(), Behaviour::Fault(Fault::CutToolArguments))).await;
+        let reply = ask(&server, wire, mode, &request).await.unwrap();
+        let text = reply.text();
+        assert!(
+            reply.ended && text.contains("\"far\"") && !text.contains("xxx\""),
+            "{wire} {mode:?}: {text}"
+        );
+        if wire != Wire::Gemini {
+            assert!(text.ends_with("\n\n"), "between two events on {wire}: {text}");
+        } else {
+            assert!(!text.ends_with('\n') && text.contains("{\"x\":"), "{text}");
+        }
+    }
+    let mut server = start(instant().tool_rounds(1, NonZeroU32::MIN)).await;
+    server.script(Match::any(), Behaviour::Fault(Fault::CutToolArguments));
+    let text = ask(&server, Wire::Ollama, Mode::Stream, &request)
+        .await
+        .unwrap()
+        .text();
+    assert!(
+        text.contains("\"name\":\"far\",\"arguments\":{\"x\":") && !text.ends_with('\n'),
+        "{text}"
+    );
+    server = start(instant().script(Match::any(), Behaviour::Fault(Fault::CutToolArguments))).await;
+    let text = ask(&server, Wire::Ollama, Mode::Stream, &Ask::new("x"))
+        .await
+        .unwrap()
+        .text();
+    assert!(
+        text.ends_with('\n') && !text.contains("\"done\":true"),
+        "as a stream without its end: {text}"
+    );
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::api_error::ApiError;
 use crate::reply::{Choice, Event, Finish, Reply};
 use crate::wire::gemini::error::error;
-use crate::wire::{Pen, signature, to_json};
+use crate::wire::{Pen, begun_at, begun_call, signature, to_json};
 
 /// Writes a whole reply.
 pub(super) fn whole(reply: &Reply) -> Bytes {
@@ -60,13 +60,9 @@ pub(super) fn event(reply: &Reply, event: &Event, pen: &mut Pen) -> Bytes {
             None => return Bytes::new(),
         },
         Event::ToolTorn { choice, tool } => {
-            let call = reply.tool(*choice, *tool);
-            let name = call.map_or("", |call| &call.name);
-            let whole = parts(*choice, &[json!({"functionCall": {"args": {}, "name": name}})]).to_string();
-            let torn = whole.split_once("{}").map_or("", |(before, _)| before);
-            let arguments = call.map_or("", |call| &call.arguments);
-            let half: String = arguments.chars().take(arguments.chars().count() / 2).collect();
-            return framed(format!("{torn}{half}").as_bytes(), pen, "");
+            let whole = parts(*choice, &[json!({ "functionCall": null })]).to_string();
+            let begun = begun_call(reply, *choice, *tool, "args");
+            return framed(begun_at(&whole, "null", &begun).as_bytes(), pen, "");
         }
         Event::Finish { .. } if blocked(reply) => blockade(reply),
         Event::Finish { choice: index } => {

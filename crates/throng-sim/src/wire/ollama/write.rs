@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::api_error::ApiError;
 use crate::hash::{Purpose, derive};
 use crate::reply::{Choice, Event, Finish, Reply};
-use crate::wire::{Pen, object_or_text, to_json};
+use crate::wire::{Pen, begun_at, begun_call, object_or_text, to_json};
 
 /// Every line says that it was made at this time, so that equal requests get equal bytes.
 const CREATED: &str = "2023-11-14T22:13:20Z";
@@ -56,12 +56,9 @@ pub(super) fn event(reply: &Reply, event: &Event, pen: &Pen) -> Bytes {
             None => return Bytes::new(),
         },
         Event::ToolTorn { tool, .. } => {
-            let whole = said("tool_calls", json!([call(reply, *tool)])).to_string();
-            // Within the arguments, which come before the rest of the line.
-            let at = whole
-                .find("\"arguments\":")
-                .map_or(0, |at| at + "\"arguments\":".len() + 1);
-            return Bytes::from(whole.get(..at).unwrap_or_default().to_owned());
+            let whole = said("tool_calls", json!([{ "function": null }])).to_string();
+            let begun = begun_call(reply, 0, *tool, "arguments");
+            return begun_at(&whole, "null", &begun).into();
         }
         Event::UsageSoFar => {
             let mut line = line(reply, &json!({"role": "assistant", "content": ""}));
