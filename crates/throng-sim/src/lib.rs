@@ -21,6 +21,7 @@ mod plan;
 mod react;
 mod read;
 mod reply;
+mod respond;
 mod schema;
 mod script;
 mod server;

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{Method, Request, Response, StatusCode};
-use serde::Serialize;
+use hyper::header::{ALLOW, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Method, Request, Response};
 use throng_core::Usage;
 use tokio::time::Instant;
 
@@ -18,16 +16,16 @@ use crate::compose::{compose, scripted_reply};
 use crate::config::{ParallelStatus, SimConfig};
 use crate::fault::Fault;
 use crate::hash::prompt_hash;
-use crate::limit::Standing;
 use crate::log::{Decision, LogEntry};
 use crate::models::models;
 use crate::react::{Scene, whole_seconds};
 use crate::read::{NoBody, read_body};
 use crate::reply::Reply;
+use crate::respond::{json, limit_headers, plain_error, refuse, request_id, request_id_header, respond};
 use crate::script::Behaviour;
-use crate::server::{Shared, Ticket};
+use crate::server::Shared;
 use crate::spoil::spoil;
-use crate::wire::{Dialect, Route, Wire, cut_tag, query_value};
+use crate::wire::{Route, Wire, cut_tag, query_value};
 
 const REQUEST_TAG: HeaderName = HeaderName::from_static("x-request-tag");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
@@ -260,7 +258,9 @@ fn checked(config: &SimConfig, call: Call) -> Result<Call, ApiError> {
     if !config.models.is_empty() && !config.models.contains(&call.model) {
         return Err(ApiError::UnknownModel(call.model));
     }
-    let longest = u64::from(*config.output_tokens.end()).min(call.max_tokens.unwrap_or(u64::MAX));
+    let reasoning = config.reasoning_tokens.as_ref().map_or(0, |length| *length.end());
+    let longest = u64::from(*config.output_tokens.end()) + u64::from(reasoning);
+    let longest = longest.min(call.max_tokens.unwrap_or(u64::MAX));
     if u64::from(call.n).saturating_mul(longest) > MAX_REPLY_TOKENS {
         let message = format!(
             "{} choices could have more than {MAX_REPLY_TOKENS} tokens together",
@@ -285,65 +285,4 @@ fn authorized(config: &SimConfig, wire: Wire, headers: &HeaderMap, query: &str) 
     wire.protocol()
         .key(headers, query)
         .is_some_and(|sent| sent == key.0.as_str())
-}
-
-fn limit_headers(wire: Wire, standings: &[Standing]) -> Vec<(HeaderName, HeaderValue)> {
-    let protocol = wire.protocol();
-    standings
-        .iter()
-        .flat_map(|standing| protocol.limit_headers(standing))
-        .collect()
-}
-
-fn refuse(
-    dialect: Dialect,
-    error: &ApiError,
-    mut headers: Vec<(HeaderName, HeaderValue)>,
-    mut ticket: Ticket,
-    entry: LogEntry,
-) -> Response<ReplyBody> {
-    let status = dialect.protocol().status(error);
-    ticket.decide(LogEntry {
-        status: Some(status),
-        ..entry
-    });
-    let request_id = request_id(ticket.seq());
-    headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
-    headers.extend(request_id_header(dialect.wire, &request_id));
-    let body = dialect.error(error, &request_id, false);
-    respond(status, headers, ReplyBody::whole(body, ticket))
-}
-
-/// Makes an error of a request that is not logged.
-fn plain_error(wire: Wire, error: &ApiError) -> Response<ReplyBody> {
-    let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    let dialect = Dialect { wire, array: false };
-    let body = dialect.error(error, "req_0", false);
-    respond(wire.protocol().status(error), headers, ReplyBody::unlogged(body))
-}
-
-fn respond(status: u16, headers: Vec<(HeaderName, HeaderValue)>, body: ReplyBody) -> Response<ReplyBody> {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().extend(headers);
-    response
-}
-
-fn json(value: &impl Serialize) -> Response<ReplyBody> {
-    let bytes =
-        serde_json::to_vec(value).expect("what the server says of itself holds nothing that JSON cannot say");
-    let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    respond(200, headers, ReplyBody::unlogged(Bytes::from(bytes)))
-}
-
-fn request_id(seq: u64) -> String {
-    format!("req_{seq}")
-}
-
-fn request_id_header(wire: Wire, request_id: &str) -> Option<(HeaderName, HeaderValue)> {
-    let name = wire.protocol().request_id_header()?;
-    Some((
-        name,
-        HeaderValue::try_from(request_id).expect("letters and digits"),
-    ))
 }
