@@ -45,7 +45,7 @@ impl Door {
     /// [`leave`](Self::leave).
     pub(crate) fn knock(&mut self, config: &SimConfig, now: Duration, asked: &Asked<'_>) -> (u32, Verdict) {
         let attempt = self.attempts.next(asked.hash);
-        let behaviour = self.script.next(asked.prompt, attempt);
+        let behaviour = self.script.next(asked.prompt, asked.tool_rounds, attempt);
         if behaviour.is_none() {
             if let Some((max, status)) = config.max_parallel
                 && self.inside >= max.get()
@@ -90,6 +90,8 @@ impl Door {
 pub(crate) struct Asked<'a> {
     pub(crate) prompt: &'a str,
     pub(crate) hash: u64,
+    /// How often tools were called since the user last said something.
+    pub(crate) tool_rounds: u32,
     pub(crate) input_tokens: u64,
     pub(crate) output_tokens: u64,
 }
@@ -103,6 +105,7 @@ mod tests {
         let asked = Asked {
             prompt,
             hash: prompt_hash(prompt),
+            tool_rounds: 0,
             input_tokens: 1,
             output_tokens: 1,
         };

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::call::Reply;
 use crate::log::End;
 use crate::react::{Action, Payload, Step};
+use crate::reply::Reply;
 use crate::server::Ticket;
-use crate::wire::Wire;
+use crate::wire::{Dialect, Pen};
 
 /// The connection was closed on purpose.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +36,7 @@ enum Source {
 }
 
 struct Playback {
-    wire: Wire,
+    pen: Pen,
     reply: Arc<Reply>,
     steps: VecDeque<Step>,
     length: Option<u64>,
@@ -62,7 +62,7 @@ impl ReplyBody {
     }
 
     /// Makes the body of a logged request.
-    pub(crate) fn new(payload: Payload, wire: Wire, reply: Arc<Reply>, ticket: Ticket) -> Self {
+    pub(crate) fn new(payload: Payload, dialect: Dialect, reply: Arc<Reply>, ticket: Ticket) -> Self {
         let source = match payload {
             Payload::Whole(bytes) => Source::Whole(bytes),
             Payload::Steps {
@@ -70,7 +70,7 @@ impl ReplyBody {
                 length,
                 flush_each,
             } => Source::Steps(Box::new(Playback {
-                wire,
+                pen: Pen::new(dialect),
                 reply,
                 steps,
                 length,
@@ -139,8 +139,12 @@ impl Body for ReplyBody {
         let bytes = match &mut self.source {
             Source::Whole(bytes) => std::mem::take(bytes),
             Source::Steps(playback) => match ready!(playback.poll_next(cx)) {
-                Some(bytes) => bytes,
-                None => {
+                Played::Bytes(bytes) => bytes,
+                Played::End => {
+                    self.close_if_done();
+                    return Poll::Ready(None);
+                }
+                Played::Cut => {
                     if let Some(ticket) = self.ticket.take() {
                         ticket.close(End::Cut);
                     }
@@ -166,13 +170,21 @@ impl Body for ReplyBody {
     }
 }
 
+/// What a playback comes to.
+enum Played {
+    Bytes(Bytes),
+    /// There was nothing left to say.
+    End,
+    /// The connection has to be closed.
+    Cut,
+}
+
 impl Playback {
-    /// Returns the next bytes when they are due, or `None` when the connection has to be closed. There must be a
-    /// step left.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    /// Returns what comes next, when it is due.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Played> {
         loop {
             let Some(step) = self.steps.front() else {
-                return Poll::Ready(None);
+                return Poll::Ready(Played::End);
             };
             if !self.armed {
                 self.armed = true;
@@ -200,9 +212,9 @@ impl Playback {
                 return Poll::Pending;
             }
             let bytes = match &step.action {
-                Action::Event(event) => self.wire.event(&self.reply, event),
+                Action::Event(event) => self.pen.write(&self.reply, event),
                 Action::Bytes(bytes) => bytes.clone(),
-                Action::Cut => return Poll::Ready(None),
+                Action::Cut => return Poll::Ready(Played::Cut),
                 Action::Wait(gate) => {
                     let gate = self.gate.get_or_insert_with(|| Box::pin(gate.clone().opened()));
                     ready!(gate.as_mut().poll(cx));
@@ -215,8 +227,12 @@ impl Playback {
             };
             self.steps.pop_front();
             self.armed = false;
+            if bytes.is_empty() {
+                // A wire that has nothing to say to a step; its time has passed all the same.
+                continue;
+            }
             self.flushed = false;
-            return Poll::Ready(Some(bytes));
+            return Poll::Ready(Played::Bytes(bytes));
         }
     }
 }

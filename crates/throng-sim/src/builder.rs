@@ -12,6 +12,9 @@ use crate::limit::{Bucket, Counted, Rate};
 use crate::script::{Behaviour, Match};
 use crate::text::DEFAULT_OUTPUT_TOKENS;
 
+/// The most tools that are called at once.
+const MAX_PARALLEL_CALLS: NonZeroU32 = NonZeroU32::new(64).expect("64 is not 0");
+
 /// Makes a [`SimConfig`].
 #[derive(Clone, Debug)]
 pub struct SimConfigBuilder {
@@ -35,6 +38,9 @@ impl Default for SimConfigBuilder {
             },
             tokens_per_second: Some(400.0),
             output_tokens: DEFAULT_OUTPUT_TOKENS,
+            reasoning_tokens: None,
+            tool_rounds: 0,
+            parallel_calls: NonZeroU32::MIN,
             variants: NonZeroU32::MIN,
             rates: Vec::new(),
             max_parallel: None,
@@ -101,6 +107,29 @@ impl SimConfigBuilder {
     #[must_use]
     pub fn output_tokens(mut self, range: RangeInclusive<u32>) -> Self {
         self.config.output_tokens = range;
+        self
+    }
+
+    /// Lets every answer begin with reasoning of so many tokens: every number of the range is as likely as any other.
+    /// Default: no reasoning. At most 8,192.
+    ///
+    /// Requests that say that they want none (`thinking` of type `disabled`, `think` false, `includeThoughts` false)
+    /// get none.
+    #[must_use]
+    pub fn reasoning_tokens(mut self, range: impl Into<Option<RangeInclusive<u32>>>) -> Self {
+        self.config.reasoning_tokens = range.into();
+        self
+    }
+
+    /// Lets the model call tools by itself: when a request has tools and leaves the choice to the model, `parallel` of
+    /// them, at most 64, are called in each of the first `rounds` rounds, and then comes the text. Default 0 rounds.
+    ///
+    /// A round is a message with tool calls since the user last said something. The calls go through the tools in
+    /// order, round by round; the arguments are what [`expected_arguments`](crate::expected_arguments) says.
+    #[must_use]
+    pub fn tool_rounds(mut self, rounds: u32, parallel: NonZeroU32) -> Self {
+        self.config.tool_rounds = rounds;
+        self.config.parallel_calls = parallel.min(MAX_PARALLEL_CALLS);
         self
     }
 
@@ -195,7 +224,8 @@ impl SimConfigBuilder {
         self
     }
 
-    /// Requires this key, as `authorization: Bearer KEY`, on every path but the one for health. Default: no key.
+    /// Requires this key on every path but the one for health: as `authorization: Bearer KEY`, or as the wire has it
+    /// (`x-api-key`, `x-goog-api-key`, the parameter `key`). Default: no key.
     #[must_use]
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.config.api_key = Some(ApiKey(key.into()));

@@ -12,7 +12,7 @@ use crate::hash::prompt_hash;
 use crate::latency::{LONGEST, Latency};
 use crate::limit::Rate;
 use crate::script::{Behaviour, Match};
-use crate::text::answer;
+use crate::text::{answer, reasoning};
 
 /// The longest answer that can be configured, in tokens.
 const MAX_OUTPUT_TOKENS: u32 = 8_192;
@@ -24,6 +24,9 @@ pub struct SimConfig {
     pub(crate) first_token: Latency,
     pub(crate) tokens_per_second: Option<f64>,
     pub(crate) output_tokens: RangeInclusive<u32>,
+    pub(crate) reasoning_tokens: Option<RangeInclusive<u32>>,
+    pub(crate) tool_rounds: u32,
+    pub(crate) parallel_calls: NonZeroU32,
     pub(crate) variants: NonZeroU32,
     pub(crate) rates: Vec<Rate>,
     pub(crate) max_parallel: Option<(NonZeroUsize, ParallelStatus)>,
@@ -67,6 +70,16 @@ impl SimConfig {
     /// Returns the text of one choice of the answer, from 0, for requests that ask for several.
     pub fn expected_choice(&self, prompt: &str, choice: u32) -> String {
         answer(self.seed, prompt_hash(prompt), choice, &self.output_tokens)
+    }
+
+    /// Returns the reasoning that comes before the answer to a prompt, in the first choice; none if the server is not
+    /// configured to reason.
+    ///
+    /// Like the text, it follows from the seed, the prompt and the configured length. `max_tokens` cuts it, and some
+    /// wires let a request do without it.
+    pub fn expected_reasoning(&self, prompt: &str) -> Option<String> {
+        let length = self.reasoning_tokens.as_ref()?;
+        Some(reasoning(self.seed, prompt_hash(prompt), 0, length))
     }
 
     /// Returns which of the variants answers a request with this seed, from 0.
@@ -125,14 +138,18 @@ impl SimConfig {
                 "must be from 0.001 to 1000000",
             ));
         }
-        let (min, max) = (*self.output_tokens.start(), *self.output_tokens.end());
-        if min == 0 || min > max || max > MAX_OUTPUT_TOKENS {
-            let value = format!("{min} to {max}");
-            return Err(invalid(
-                "output_tokens",
-                value,
-                "must be a range from at least 1 to at most 8192",
-            ));
+        let lengths = [
+            ("output_tokens", Some(&self.output_tokens)),
+            ("reasoning_tokens", self.reasoning_tokens.as_ref()),
+        ];
+        for (setting, length) in lengths {
+            let Some((min, max)) = length.map(|length| (*length.start(), *length.end())) else {
+                continue;
+            };
+            if min == 0 || min > max || max > MAX_OUTPUT_TOKENS {
+                let rule = "must be a range from at least 1 to at most 8192";
+                return Err(invalid(setting, format!("{min} to {max}"), rule));
+            }
         }
         if !(0.0..=1.0).contains(&self.fail) {
             return Err(invalid("fail", self.fail.to_string(), "must be from 0 to 1"));
@@ -210,6 +227,10 @@ mod tests {
         check(
             base().output_tokens(0..=5),
             "output_tokens is 0 to 5, but must be a range from at least 1 to at most 8192",
+        );
+        check(
+            base().reasoning_tokens(0..=8),
+            "reasoning_tokens is 0 to 8, but must be a range from at least 1 to at most 8192",
         );
         check(
             base().max_parallel(0, ParallelStatus::Unavailable),

@@ -6,7 +6,8 @@ use fastrand::Rng;
 
 /// A way in which a reply goes wrong.
 ///
-/// What a fault looks like depends on whether the client asked for a stream. Each is described for a stream first.
+/// What a fault looks like depends on whether the client asked for a stream. Each is described for a stream first. On
+/// every [`Wire`](crate::Wire) it takes that wire's form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Fault {
@@ -16,13 +17,16 @@ pub enum Fault {
     ServerErrorText,
     /// Status 503 with the provider's JSON error body.
     Unavailable,
-    /// Status 529 with the provider's JSON error body.
+    /// Status 529 with the provider's JSON error body; 503 on the wires that do not have 529 (Gemini, Ollama).
     Overloaded,
     /// The connection is closed after some tokens. Without a stream: in the middle of the promised length.
     Cut,
     /// The stream has an error event after some tokens, and ends. Without a stream: the error with status 200.
+    /// Responses has two such events, `response.failed` and `error`; which one comes follows from the plan.
     StreamError,
-    /// As [`Fault::StreamError`], with an empty `choices` beside the error, and the usual end mark after it.
+    /// As [`Fault::StreamError`], with an empty `choices` beside the error, and the usual end mark after it. On other
+    /// wires the empty field is `output` (Responses, with `[DONE]` as its end mark), `content` (Anthropic),
+    /// `candidates` (Gemini) or `message` (Ollama).
     StreamErrorBesideChoices,
     /// One event is replaced by bytes that are not JSON. Without a stream: the body is not JSON.
     Garbage,
@@ -37,11 +41,44 @@ pub enum Fault {
     MissingTerminal,
     /// Status 200 with an empty body.
     EmptyBody,
+    /// The stream begins with a UTF-8 byte order mark, and is whole. Without a stream: the usual answer.
+    Bom,
+    /// An emoji is cut into its two surrogates, each escaped in a delta of its own, and the stream is whole. It is the
+    /// first character of the text beyond U+FFFF; a text without one gets `🦀` at its end. Without a stream: the two
+    /// escapes side by side. An answer without text, or of JSON without such a character, is the usual one.
+    SplitSurrogates,
+    /// The reason for which the answer ended is an empty text, and never another; the rest is as usual. Where the end
+    /// is told by more than a reason (Responses, Ollama), that is missing too: a response without a status in an event
+    /// without a name, a last line that is not `done`. Without a stream: the same in the body.
+    EmptyFinish,
+    /// The stream ends cleanly within the arguments of the last tool call; a wire that writes calls whole ends within the
+    /// call's event. For answers without tool calls, and without a stream: as [`Fault::MissingTerminal`].
+    CutToolArguments,
+    /// Between the events are such as only say that the server is alive (comments, pings, `data: null`, empty lines), and
+    /// the stream is whole. Without a stream: white space before the JSON.
+    KeepAlives,
+    /// The whole answer as `application/json`, although a stream was asked for. Without a stream: the usual answer.
+    JsonInsteadOfStream,
+    /// Between the events are such as a client of today cannot know: new types, new parts, new fields; the stream is
+    /// whole. Without a stream: a field that is not known.
+    UnknownEvents,
+    /// The error that says that what was paid for is used up: status 429 with `insufficient_quota` (OpenAI) or with a
+    /// failed daily quota (Gemini), 402 with `billing_error` (Anthropic) or with a text (Ollama).
+    QuotaExhausted,
+    /// Status 400 with the error that says that the prompt is too long, and how long it may be.
+    ContextOverflow,
+    /// The content filter steps in: about half of the text with the finish reason `content_filter` (Chat Completions,
+    /// Responses as an incomplete response) or the stop reason `refusal` (Anthropic), no candidates and a
+    /// `blockReason` (Gemini), status 400 (Ollama).
+    ContentFilter,
+    /// The usage comes several times, always of all so far, and some numbers are 0 at first; the stream is whole. Wires
+    /// that send usage only if asked send it all the same. Without a stream: the usual answer.
+    UsageTwice,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 24] = [
         Self::ServerError,
         Self::ServerErrorText,
         Self::Unavailable,
@@ -55,6 +92,17 @@ impl Fault {
         Self::Dropped,
         Self::MissingTerminal,
         Self::EmptyBody,
+        Self::Bom,
+        Self::SplitSurrogates,
+        Self::EmptyFinish,
+        Self::CutToolArguments,
+        Self::KeepAlives,
+        Self::JsonInsteadOfStream,
+        Self::UnknownEvents,
+        Self::QuotaExhausted,
+        Self::ContextOverflow,
+        Self::ContentFilter,
+        Self::UsageTwice,
     ];
 
     /// Returns the name as it stands in logs: `server_error`, `cut` and so on.
@@ -73,6 +121,17 @@ impl Fault {
             Self::Dropped => "dropped",
             Self::MissingTerminal => "missing_terminal",
             Self::EmptyBody => "empty_body",
+            Self::Bom => "bom",
+            Self::SplitSurrogates => "split_surrogates",
+            Self::EmptyFinish => "empty_finish",
+            Self::CutToolArguments => "cut_tool_arguments",
+            Self::KeepAlives => "keep_alives",
+            Self::JsonInsteadOfStream => "json_instead_of_stream",
+            Self::UnknownEvents => "unknown_events",
+            Self::QuotaExhausted => "quota_exhausted",
+            Self::ContextOverflow => "context_overflow",
+            Self::ContentFilter => "content_filter",
+            Self::UsageTwice => "usage_twice",
         }
     }
 
@@ -81,9 +140,18 @@ impl Fault {
         Self::ALL.into_iter().find(|fault| fault.as_str() == name)
     }
 
-    /// Returns true if the client still gets the whole answer: for [`Fault::Slow`] only.
+    /// Returns true if the client still gets the whole answer, and has to take it.
     pub const fn still_succeeds(self) -> bool {
-        matches!(self, Self::Slow)
+        matches!(
+            self,
+            Self::Slow
+                | Self::Bom
+                | Self::SplitSurrogates
+                | Self::KeepAlives
+                | Self::JsonInsteadOfStream
+                | Self::UnknownEvents
+                | Self::UsageTwice
+        )
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) enum Purpose {
     Schema = 7,
     ReplyId = 8,
     CallId = 9,
+    Reasoning = 10,
+    ReasoningLength = 11,
+    Signature = 12,
 }
 
 /// Returns the hash by which the server knows a prompt: the same for equal texts, on every machine and in every

@@ -119,11 +119,18 @@ pub(crate) struct Standing {
 }
 
 /// Why a request was refused: the limit that asks for the longest wait.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exceeded {
     pub(crate) counted: Counted,
     pub(crate) limit: u64,
     pub(crate) wait: Duration,
+}
+
+impl Exceeded {
+    /// Returns the wait in milliseconds, rounded up.
+    pub(crate) fn wait_millis(&self) -> u64 {
+        u64::try_from(self.wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
 }
 
 /// All limits of a server. A request is charged to every one of them or to none.

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use throng_core::Usage;
 
 use crate::fault::Fault;
+use crate::wire::Wire;
 
 /// What the server decided to do with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,8 @@ pub enum End {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LogEntry {
-    /// The number of the request, from 1, in order of arrival; `x-request-id` of the reply is `req_` and this number.
+    /// The number of the request, from 1, in order of arrival; the id of the reply, on wires that have one, is `req_`
+    /// and this number.
     pub seq: u64,
     /// When it arrived, since the server started.
     #[serde(rename = "at_ms", serialize_with = "millis")]
@@ -80,8 +82,11 @@ pub struct LogEntry {
     /// When its reply ended, since the server started; none while it is open.
     #[serde(rename = "ended_ms", serialize_with = "opt_millis")]
     pub ended: Option<Duration>,
-    /// The caller's name for it: the header `x-request-tag`, else `metadata.tag`, `metadata.id` or `user` of the
-    /// body. Cut at 200 characters.
+    /// The wire on which it came.
+    pub wire: Wire,
+    /// The caller's name for it: the header `x-request-tag`, else a field of its
+    /// body: on the wires of OpenAI `metadata.tag`, `metadata.id` or `user`, on that of Anthropic `metadata.tag` or
+    /// `metadata.user_id`, on that of Gemini `labels.tag`. Cut at 200 characters.
     pub tag: Option<String>,
     /// The hash of the prompt, as [`prompt_hash`](crate::prompt_hash) gives it.
     #[serde(serialize_with = "hex")]
@@ -284,6 +289,7 @@ mod tests {
             seq,
             at: Duration::from_micros(1_234_567),
             ended: None,
+            wire: Wire::Anthropic,
             tag: None,
             prompt_hash: 0xab,
             prompt: "p".into(),
@@ -365,6 +371,7 @@ mod tests {
             r#""at_ms":1234.567"#,
             r#""ended_ms":null"#,
             r#""decision":"cut""#,
+            r#""wire":"anthropic""#,
             r#""prompt_hash":"00000000000000ab""#,
         ] {
             assert!(line.contains(part), "{part} in {line}");

@@ -1,22 +1,22 @@
 //! How the server reacts to an admitted request: which head, which steps, which end. Pure; the clock and the socket
 //! come later.
 
+mod fault;
+mod steps;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
-use crate::call::{ApiError, Choice, Event, Reply, pieces};
 use crate::config::SimConfig;
-use crate::fault::Fault;
 use crate::plan::Plan;
+use crate::react::steps::place_after;
+use crate::reply::{Choice, Event, Reply};
 use crate::script::{Behaviour, Gate, HoldAt, RawReply};
-use crate::wire::Wire;
-
-const HTML: &str = "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\
-    <body><h1>502 Bad Gateway</h1><p>The server is having a bad day.</p></body></html>\n";
+use crate::wire::Dialect;
 
 /// What is sent, after which wait.
 #[derive(Debug)]
@@ -77,8 +77,9 @@ impl Step {
 /// Everything that a reaction follows from.
 pub(crate) struct Scene<'a> {
     pub(crate) config: &'a SimConfig,
-    pub(crate) wire: Wire,
+    pub(crate) dialect: Dialect,
     pub(crate) stream: bool,
+    pub(crate) request_id: &'a str,
     pub(crate) reply: &'a Arc<Reply>,
     pub(crate) plan: &'a Plan,
 }
@@ -94,7 +95,13 @@ impl Scene<'_> {
             Some(Behaviour::Fault(fault)) => self.fault(*fault),
             Some(Behaviour::Raw(raw)) => raw_reply(raw),
             Some(Behaviour::Hold { at, gate }) => self.hold(*at, gate),
-            Some(Behaviour::Answer | Behaviour::Text(_) | Behaviour::ToolCalls(_)) => self.answer(),
+            Some(
+                Behaviour::Answer
+                | Behaviour::Text(_)
+                | Behaviour::ToolCalls(_)
+                | Behaviour::Reasoning
+                | Behaviour::Reply(_),
+            ) => self.answer(),
         }
     }
 
@@ -102,7 +109,7 @@ impl Scene<'_> {
         if self.stream {
             return self.streamed(self.steps());
         }
-        self.whole(self.wire.whole(self.reply), json())
+        self.whole(self.dialect.whole(self.reply), json())
     }
 
     fn hold(&self, at: HoldAt, gate: &Gate) -> Reaction {
@@ -120,177 +127,6 @@ impl Scene<'_> {
         }
     }
 
-    fn fault(&self, fault: Fault) -> Reaction {
-        match fault {
-            Fault::ServerError => self.error(&ApiError::Server),
-            Fault::Unavailable => self.error(&ApiError::Unavailable),
-            Fault::Overloaded => self.error(&ApiError::Overloaded),
-            Fault::ServerErrorText => self.plain(
-                500,
-                HeaderValue::from_static("text/plain; charset=utf-8"),
-                "Internal Server Error\n",
-            ),
-            Fault::HtmlPage => self.plain(200, HeaderValue::from_static("text/html; charset=utf-8"), HTML),
-            Fault::EmptyBody => self.plain(
-                200,
-                if self.stream {
-                    self.wire.stream_type()
-                } else {
-                    json()
-                },
-                "",
-            ),
-            Fault::Dropped => Reaction {
-                wait: self.plan.first_token,
-                gate: None,
-                response: None,
-            },
-            Fault::Slow if self.stream => self.slow_stream(),
-            Fault::Slow => self.slow_whole(),
-            Fault::Cut | Fault::MissingTerminal | Fault::Garbage if self.stream => self.broken_stream(fault),
-            Fault::StreamError | Fault::StreamErrorBesideChoices if self.stream => self.broken_stream(fault),
-            Fault::StreamError => self.whole(self.wire.error_as_reply(false), json()),
-            Fault::StreamErrorBesideChoices => self.whole(self.wire.error_as_reply(true), json()),
-            Fault::Garbage => self.whole(Bytes::from_static(b"\xff\xfe{\"id\":<<< not JSON \x9d"), json()),
-            Fault::Cut | Fault::MissingTerminal => self.broken_whole(fault),
-        }
-    }
-
-    /// Stops, spoils or breaks off a stream, at the place that the plan says: after one token at least, and before
-    /// the last where there are two.
-    fn broken_stream(&self, fault: Fault) -> Reaction {
-        let mut steps = self.steps();
-        let n_tokens = n_tokens(&steps);
-        let after = 1 + (self.plan.place * n_tokens.saturating_sub(1) as f64) as usize;
-        let at = place_after(&steps, after);
-        if fault == Fault::Garbage {
-            // The token before the place is lost, so a client that skips the event cannot have the whole text.
-            match at.checked_sub(1).and_then(|last| steps.get_mut(last)) {
-                Some(step) => step.action = Action::Event(Event::Garbage),
-                None => steps.push_front(Step::now(Action::Event(Event::Garbage))),
-            }
-            return self.streamed(steps);
-        }
-        steps.truncate(at);
-        match fault {
-            Fault::Cut => steps.push_back(Step::now(Action::Cut)),
-            Fault::StreamError => steps.push_back(Step::now(Action::Event(Event::Error {
-                beside_choices: false,
-            }))),
-            Fault::StreamErrorBesideChoices => {
-                steps.push_back(Step::now(Action::Event(Event::Error { beside_choices: true })));
-                steps.push_back(Step::now(Action::Event(Event::Done)));
-            }
-            _ => {}
-        }
-        self.streamed(steps)
-    }
-
-    /// Sends a part of a body: as if it were whole, or as the beginning of a longer one.
-    fn broken_whole(&self, fault: Fault) -> Reaction {
-        let body = self.wire.whole(self.reply);
-        let part = body.slice(..1 + (self.plan.place * (body.len() - 2) as f64) as usize);
-        if fault == Fault::MissingTerminal {
-            return self.whole(part, json());
-        }
-        let steps = [Step::now(Action::Bytes(part)), Step::now(Action::Cut)].into();
-        let length = Some(body.len() as u64);
-        self.respond(
-            self.time_of_whole(),
-            200,
-            json(),
-            Payload::Steps {
-                steps,
-                length,
-                flush_each: false,
-            },
-        )
-    }
-
-    fn slow_stream(&self) -> Reaction {
-        let mut steps = self.steps();
-        let n_tokens = n_tokens(&steps);
-        let n_pauses = (self.config.slow_pauses as usize).min(n_tokens);
-        let mut token = 0;
-        for step in &mut steps {
-            if matches!(&step.action, Action::Event(event) if event.is_token()) {
-                // The pauses lie evenly: before a token whenever its share of them goes up by one.
-                if (token + 1) * n_pauses / n_tokens > token * n_pauses / n_tokens {
-                    step.delay = step.delay.saturating_add(self.config.slow_pause);
-                }
-                token += 1;
-            }
-        }
-        self.streamed(steps)
-    }
-
-    fn slow_whole(&self) -> Reaction {
-        let body = self.wire.whole(self.reply);
-        let n_parts = (self.config.slow_pauses as usize)
-            .saturating_add(1)
-            .min(body.len());
-        let edge = |part: usize| body.len() * part / n_parts;
-        let part = |part: usize| Step {
-            delay: if part == 0 {
-                Duration::ZERO
-            } else {
-                self.config.slow_pause
-            },
-            action: Action::Bytes(body.slice(edge(part)..edge(part + 1))),
-        };
-        let steps = (0..n_parts).map(part).collect();
-        let length = Some(body.len() as u64);
-        self.respond(
-            self.time_of_whole(),
-            200,
-            json(),
-            Payload::Steps {
-                steps,
-                length,
-                flush_each: false,
-            },
-        )
-    }
-
-    /// The steps of a stream without a fault. Choices take turns, token by token.
-    fn steps(&self) -> VecDeque<Step> {
-        let choices = &self.reply.choices;
-        let mut lanes: Vec<_> = choices
-            .iter()
-            .enumerate()
-            .map(|(index, choice)| lane(index, choice).peekable())
-            .collect();
-        let mut delay = self.plan.first_token;
-        let mut steps = VecDeque::new();
-        let mut push = |event: Event, delay: &mut Duration| {
-            steps.push_back(Step {
-                delay: std::mem::take(delay),
-                action: Action::Event(event),
-            });
-        };
-        while lanes.iter_mut().any(|lane| lane.peek().is_some()) {
-            for lane in &mut lanes {
-                // What needs no token comes along with the token before it; the beginning with the first one.
-                while let Some(event) = lane.next_if(|event| !event.is_token()) {
-                    push(event, &mut delay);
-                }
-                if let Some(token) = lane.next() {
-                    push(token, &mut delay);
-                }
-                while let Some(event) = lane.next_if(|event| !event.is_token()) {
-                    push(event, &mut delay);
-                }
-            }
-            delay = self.time_per_token();
-        }
-        delay = Duration::ZERO;
-        if self.reply.include_usage {
-            push(Event::Usage, &mut delay);
-        }
-        push(Event::Done, &mut delay);
-        steps
-    }
-
     fn time_per_token(&self) -> Duration {
         self.config
             .tokens_per_second
@@ -304,19 +140,6 @@ impl Scene<'_> {
         self.plan
             .first_token
             .saturating_add(self.time_per_token().saturating_mul(after_first))
-    }
-
-    fn error(&self, error: &ApiError) -> Reaction {
-        let body = Payload::Whole(self.wire.error(error));
-        let mut reaction = self.respond(self.plan.first_token, error.status(), json(), body);
-        if let (503 | 529, Some(wait), Some(response)) = (
-            error.status(),
-            self.config.overload_retry_after,
-            &mut reaction.response,
-        ) {
-            response.headers.push((RETRY_AFTER, whole_seconds(wait).into()));
-        }
-        reaction
     }
 
     fn plain(&self, status: u16, content_type: HeaderValue, body: &'static str) -> Reaction {
@@ -335,7 +158,7 @@ impl Scene<'_> {
             length: None,
             flush_each: false,
         };
-        self.respond(Duration::ZERO, 200, self.wire.stream_type(), body)
+        self.respond(Duration::ZERO, 200, self.dialect.stream_type(), body)
     }
 
     fn respond(&self, wait: Duration, status: u16, content_type: HeaderValue, body: Payload) -> Reaction {
@@ -350,46 +173,6 @@ impl Scene<'_> {
             }),
         }
     }
-}
-
-/// Returns the events of one choice, in order.
-fn lane(index: usize, choice: &Choice) -> impl Iterator<Item = Event> + '_ {
-    let text = choice.text.as_deref();
-    let start = text.map(|_| Event::Start { choice: index });
-    let texts = pieces(text.unwrap_or_default()).map(move |bytes| Event::Text { choice: index, bytes });
-    let tools = choice.tools.iter().enumerate().flat_map(move |(tool, call)| {
-        let arguments = pieces(&call.arguments);
-        let arguments = arguments.map(move |bytes| Event::ToolArguments {
-            choice: index,
-            tool,
-            bytes,
-        });
-        std::iter::once(Event::ToolStart { choice: index, tool }).chain(arguments)
-    });
-    start
-        .into_iter()
-        .chain(texts)
-        .chain(tools)
-        .chain([Event::Finish { choice: index }])
-}
-
-fn n_tokens(steps: &VecDeque<Step>) -> usize {
-    steps
-        .iter()
-        .filter(|step| matches!(&step.action, Action::Event(event) if event.is_token()))
-        .count()
-}
-
-/// Returns the place just after so many tokens, or after the last where there are fewer. With no tokens it is the
-/// beginning.
-fn place_after(steps: &VecDeque<Step>, tokens: usize) -> usize {
-    let is_token = |step: &Step| matches!(&step.action, Action::Event(event) if event.is_token());
-    let places = steps
-        .iter()
-        .enumerate()
-        .filter(|(_, step)| is_token(step))
-        .map(|(at, _)| at + 1);
-    places.take(tokens).last().unwrap_or(0)
 }
 
 fn raw_reply(raw: &RawReply) -> Reaction {
@@ -448,7 +231,9 @@ mod tests {
     use crate::call::{Call, Form};
     use crate::compose::compose;
     use crate::config::SimConfig;
+    use crate::fault::Fault;
     use crate::latency::Latency;
+    use crate::wire::Wire;
 
     fn call(n: u32) -> Call {
         Call {
@@ -462,6 +247,9 @@ mod tests {
             seed: None,
             form: Form::Text,
             tag: None,
+            rounds: 0,
+            tools: Vec::new(),
+            no_reasoning: false,
         }
     }
 
@@ -482,12 +270,16 @@ mod tests {
         };
         let scene = Scene {
             config: &config,
-            wire: Wire::OpenAiChat,
+            dialect: Dialect {
+                wire: Wire::OpenAiChat,
+                array: false,
+            },
             stream,
+            request_id: "req_1",
             reply: &reply,
             plan: &plan,
         };
-        let len = scene.wire.whole(&reply).len() as u64;
+        let len = scene.dialect.whole(&reply).len() as u64;
         (scene.react(None), len)
     }
 

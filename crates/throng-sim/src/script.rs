@@ -7,9 +7,9 @@ use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 
-use crate::call::ToolCall;
 use crate::fault::Fault;
 use crate::latency::LONGEST;
+use crate::reply::ToolCall;
 
 /// Which requests a scripted behaviour is for. All conditions must hold; a match without any holds for every
 /// request.
@@ -19,6 +19,7 @@ pub struct Match {
     nth: Option<u64>,
     attempt: Option<u32>,
     times: Option<u32>,
+    tool_round: Option<u32>,
 }
 
 impl Match {
@@ -54,6 +55,14 @@ impl Match {
         self
     }
 
+    /// Matches conversations in which tools were called so often since the user last said something: 0 matches those
+    /// that begin, 1 those that bring the results of the first calls, and so on.
+    #[must_use]
+    pub fn tool_round(mut self, round: u32) -> Self {
+        self.tool_round = Some(round);
+        self
+    }
+
     /// Matches at most so many requests, the first ones for which the other conditions hold.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
@@ -72,6 +81,11 @@ pub enum Behaviour {
     Text(String),
     /// These tool calls in place of the usual answer.
     ToolCalls(Vec<ToolCall>),
+    /// The usual answer with reasoning before it, of the configured length or of 6 to 24 tokens:
+    /// [`expected_reasoning`](crate::expected_reasoning).
+    Reasoning,
+    /// This reasoning, text and tool calls in place of the usual answer.
+    Reply(ScriptedReply),
     /// A fault, placed in the stream as for an unscripted request.
     Fault(Fault),
     /// A response given byte by byte.
@@ -83,6 +97,42 @@ pub enum Behaviour {
         /// What lets it go on.
         gate: Gate,
     },
+}
+
+/// What a reply says, by its parts. A wire sends them in this order: reasoning, text, tool calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScriptedReply {
+    pub(crate) reasoning: Option<String>,
+    pub(crate) text: Option<String>,
+    pub(crate) tools: Vec<ToolCall>,
+}
+
+impl ScriptedReply {
+    /// Makes a reply that says nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the reasoning.
+    #[must_use]
+    pub fn reasoning(mut self, reasoning: impl Into<String>) -> Self {
+        self.reasoning = Some(reasoning.into());
+        self
+    }
+
+    /// Sets the text.
+    #[must_use]
+    pub fn text(mut self, text: impl Into<String>) -> Self {
+        self.text = Some(text.into());
+        self
+    }
+
+    /// Adds a tool call.
+    #[must_use]
+    pub fn tool_call(mut self, call: ToolCall) -> Self {
+        self.tools.push(call);
+        self
+    }
 }
 
 /// Where a held response stops.
@@ -261,13 +311,14 @@ impl Script {
     }
 
     /// Counts a request and returns what the first rule that matches it says.
-    pub(crate) fn next(&mut self, prompt: &str, attempt: u32) -> Option<Behaviour> {
+    pub(crate) fn next(&mut self, prompt: &str, tool_round: u32, attempt: u32) -> Option<Behaviour> {
         self.n_seen += 1;
         let n_seen = self.n_seen;
         let rule = self.rules.iter_mut().find(|Rule { on, used, .. }| {
             on.times.is_none_or(|times| *used < times)
                 && on.nth.is_none_or(|nth| nth == n_seen)
                 && on.attempt.is_none_or(|wanted| wanted == attempt)
+                && on.tool_round.is_none_or(|wanted| wanted == tool_round)
                 && on.contains.as_ref().is_none_or(|text| prompt.contains(text))
         })?;
         rule.used = rule.used.saturating_add(1);
@@ -286,7 +337,7 @@ mod tests {
     use super::*;
 
     fn met(script: &mut Script, prompt: &str, attempt: u32) -> String {
-        match script.next(prompt, attempt) {
+        match script.next(prompt, 0, attempt) {
             Some(Behaviour::Text(text)) => text,
             _ => String::new(),
         }

@@ -22,6 +22,7 @@ use crate::config::SimConfig;
 use crate::log::{Decision, End, Log, LogEntry, Stats};
 use crate::script::{Behaviour, Match};
 use crate::service::serve;
+use crate::wire::Wire;
 
 /// The largest head of a request.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -84,9 +85,15 @@ impl SimServer {
         self.addr
     }
 
-    /// Returns the URL that clients take as their base: `http://127.0.0.1:PORT/v1`.
+    /// Returns the URL that clients of OpenAI take as their base: `http://127.0.0.1:PORT/v1`.
     pub fn base_url(&self) -> String {
-        format!("http://{}/v1", self.addr)
+        self.base_url_of(Wire::OpenAiChat)
+    }
+
+    /// Returns the URL that clients of a wire take as their base: `http://127.0.0.1:PORT/v1` for OpenAI and Anthropic,
+    /// `http://127.0.0.1:PORT/v1beta` for Gemini, `http://127.0.0.1:PORT` for Ollama.
+    pub fn base_url_of(&self, wire: Wire) -> String {
+        format!("http://{}{}", self.addr, wire.base_path())
     }
 
     /// Returns the configuration.
@@ -242,15 +249,21 @@ impl Shared {
     }
 
     /// Opens a request that is refused before anybody looks at what it asks.
-    pub(crate) fn open(self: &Arc<Self>, arrived: Instant, tag: Option<String>) -> (Ticket, LogEntry) {
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        arrived: Instant,
+        wire: Wire,
+        tag: Option<String>,
+    ) -> (Ticket, LogEntry) {
         let seq = self.state().log.open();
-        self.ticket(seq, arrived, tag, false)
+        self.ticket(seq, arrived, wire, tag, false)
     }
 
     /// Opens a request and decides about it.
     pub(crate) fn knock(
         self: &Arc<Self>,
         arrived: Instant,
+        wire: Wire,
         tag: Option<String>,
         asked: &Asked<'_>,
     ) -> (Ticket, LogEntry, u32, Verdict) {
@@ -261,7 +274,7 @@ impl Shared {
         let (attempt, verdict) = state.door.knock(&self.config, now, asked);
         drop(state);
         let inside = matches!(verdict, Verdict::Admitted { .. });
-        let (ticket, entry) = self.ticket(seq, arrived, tag, inside);
+        let (ticket, entry) = self.ticket(seq, arrived, wire, tag, inside);
         (ticket, entry, attempt, verdict)
     }
 
@@ -269,6 +282,7 @@ impl Shared {
         self: &Arc<Self>,
         seq: u64,
         arrived: Instant,
+        wire: Wire,
         tag: Option<String>,
         inside: bool,
     ) -> (Ticket, LogEntry) {
@@ -276,6 +290,7 @@ impl Shared {
             seq,
             at: arrived.saturating_duration_since(self.started),
             ended: None,
+            wire,
             tag,
             prompt_hash: 0,
             prompt: String::new(),

@@ -2,33 +2,33 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{Method, Request, Response, StatusCode};
-use serde::Serialize;
+use hyper::header::{ALLOW, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Method, Request, Response};
 use throng_core::Usage;
 use tokio::time::Instant;
 
 use crate::admit::{Asked, Verdict};
+use crate::api_error::ApiError;
 use crate::body::{Closed, ReplyBody};
-use crate::call::{ApiError, Call, Reply};
+use crate::call::Call;
 use crate::compose::{compose, scripted_reply};
 use crate::config::{ParallelStatus, SimConfig};
 use crate::fault::Fault;
 use crate::hash::prompt_hash;
-use crate::limit::{Counted, Exceeded};
 use crate::log::{Decision, LogEntry};
+use crate::models::models;
 use crate::react::{Scene, whole_seconds};
 use crate::read::{NoBody, read_body};
+use crate::reply::Reply;
+use crate::respond::{json, limit_headers, plain_error, refuse, request_id, request_id_header, respond};
 use crate::script::Behaviour;
-use crate::server::{Shared, Ticket};
-use crate::wire::Wire;
+use crate::server::Shared;
+use crate::spoil::spoil;
+use crate::wire::{Route, Wire, cut_tag, query_value};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_TAG: HeaderName = HeaderName::from_static("x-request-tag");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
-const MAX_TAG_CHARS: usize = 200;
 /// The most tokens that all choices of a reply may have together.
 const MAX_REPLY_TOKENS: u64 = 131_072;
 
@@ -40,30 +40,30 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Closed> {
     let path = request.uri().path();
+    let query = request.uri().query().unwrap_or_default();
     let get = request.method() == Method::GET || request.method() == Method::HEAD;
-    let wire = Wire::of_path(path);
-    let known = wire.is_some()
-        || matches!(
-            path,
-            "/" | "/health" | "/v1/models" | "/_sim/log" | "/_sim/stats" | "/_sim/reset"
-        );
+    let route = Route::of(path, query);
     if get && matches!(path, "/" | "/health") {
         return Ok(json(&serde_json::json!({"status": "ok"})));
     }
-    if let (Some(wire), &Method::POST) = (wire, request.method()) {
-        return complete(shared, wire, request).await;
+    if let (Some(route), &Method::POST) = (&route, request.method()) {
+        let route = route.clone();
+        return complete(shared, route, request).await;
     }
-    // What is left speaks of the server itself; its errors look as OpenAI's do.
-    let error = |error: ApiError| plain_error(Wire::OpenAiChat, &error);
-    if !authorized(&shared.config, request.headers()) {
+    // What is left speaks of the server itself, in the words of the wire whose path it is.
+    let wire = route.as_ref().map_or_else(
+        || wire_of_list(path, request.headers()),
+        |route| route.dialect.wire,
+    );
+    let error = |error: ApiError| plain_error(wire, &error);
+    if !authorized(&shared.config, wire, request.headers(), query) {
         return Ok(error(ApiError::Unauthorized));
     }
     Ok(match path {
-        "/v1/models" if get => json(&models(&shared.config)),
+        "/v1/models" | "/v1beta/models" | "/api/tags" if get => json(&models(&shared.config, wire)),
         "/_sim/stats" if get => json(&shared.stats()),
         "/_sim/log" if get => {
-            let query = request.uri().query().unwrap_or_default();
-            let number = |name: &str| parameter(query, name).and_then(|value| value.parse().ok());
+            let number = |name: &str| query_value(query, name).and_then(|value| value.parse().ok());
             let limit = number("limit")
                 .and_then(|limit| usize::try_from(limit).ok())
                 .unwrap_or(usize::MAX);
@@ -74,33 +74,47 @@ pub(crate) async fn serve(
             shared.reset();
             json(&serde_json::json!({"status": "ok"}))
         }
-        _ if known => {
-            let mut response = error(ApiError::WrongMethod);
-            let allow = if wire.is_some() || path == "/_sim/reset" {
-                "POST"
-            } else {
-                "GET"
-            };
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static(allow));
-            response
+        _ if route.is_some() || path == "/_sim/reset" => wrong_method(error(ApiError::WrongMethod), "POST"),
+        "/" | "/health" | "/v1/models" | "/v1beta/models" | "/api/tags" | "/_sim/log" | "/_sim/stats" => {
+            wrong_method(error(ApiError::WrongMethod), "GET")
         }
         _ => error(ApiError::UnknownPath),
     })
 }
 
+/// Returns the wire in whose words a path is answered that is none for completions. Two providers have a list of
+/// models at the same path; Anthropic's clients are known by their headers.
+fn wire_of_list(path: &str, headers: &HeaderMap) -> Wire {
+    match path {
+        _ if path.starts_with("/v1beta/") => Wire::Gemini,
+        _ if path.starts_with("/api/") => Wire::Ollama,
+        "/v1/models" if headers.contains_key("anthropic-version") || headers.contains_key("x-api-key") => {
+            Wire::Anthropic
+        }
+        _ => Wire::OpenAiChat,
+    }
+}
+
+fn wrong_method(mut response: Response<ReplyBody>, allow: &'static str) -> Response<ReplyBody> {
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
 /// Answers a request for a completion.
 async fn complete(
     shared: Arc<Shared>,
-    wire: Wire,
+    route: Route,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Closed> {
     let arrived = Instant::now();
+    let dialect = route.dialect;
+    let wire = dialect.wire;
     let (head, body) = request.into_parts();
     let config = &shared.config;
     let tag = head.headers.get(REQUEST_TAG).and_then(|tag| tag.to_str().ok());
-    let tag: Option<String> = tag.map(|tag| tag.chars().take(MAX_TAG_CHARS).collect());
+    let tag: Option<String> = tag.map(cut_tag);
     let body = match read_body(body, config.max_body_bytes, config.read_timeout).await {
         Ok(body) => Ok(body),
         Err(NoBody::TooLarge) => Err(ApiError::TooLarge {
@@ -109,8 +123,9 @@ async fn complete(
         Err(NoBody::TooSlow) => Err(ApiError::BodyTimeout),
         Err(NoBody::Gone) => return Err(Closed),
     };
-    let call = if authorized(config, &head.headers) {
-        body.and_then(|body| wire.read(&body))
+    let query = head.uri.query().unwrap_or_default();
+    let call = if authorized(config, wire, &head.headers, query) {
+        body.and_then(|body| wire.protocol().read(&route, &body))
             .and_then(|call| checked(config, call))
     } else {
         Err(ApiError::Unauthorized)
@@ -118,14 +133,14 @@ async fn complete(
     let mut call = match call {
         Ok(call) => call,
         Err(error) => {
-            let (ticket, entry) = shared.open(arrived, tag);
+            let (ticket, entry) = shared.open(arrived, wire, tag);
             let decision = match error {
                 ApiError::Unauthorized => Decision::Unauthorized,
                 ApiError::UnknownModel(_) => Decision::UnknownModel,
                 _ => Decision::BadRequest,
             };
             return Ok(refuse(
-                wire,
+                dialect,
                 &error,
                 Vec::new(),
                 ticket,
@@ -138,10 +153,11 @@ async fn complete(
     let asked = Asked {
         prompt: &call.prompt,
         hash,
+        tool_rounds: call.rounds,
         input_tokens: usual.input_tokens,
         output_tokens: usual.output_tokens,
     };
-    let (mut ticket, entry, attempt, verdict) = shared.knock(arrived, tag.or(call.tag.take()), &asked);
+    let (mut ticket, entry, attempt, verdict) = shared.knock(arrived, wire, tag.or(call.tag.take()), &asked);
     let entry = LogEntry {
         prompt_hash: hash,
         prompt: call.prompt.chars().take(config.log_prompt_chars).collect(),
@@ -153,12 +169,18 @@ async fn complete(
     let (behaviour, standings) = match verdict {
         Verdict::Admitted { behaviour, standings } => (behaviour, standings),
         Verdict::RateLimited { exceeded, standings } => {
-            let mut headers = wire.limit_headers(&standings);
-            headers.push((RETRY_AFTER, whole_seconds(exceeded.wait).into()));
-            headers.push((RETRY_AFTER_MS, whole_millis(&exceeded).into()));
-            let error = rate_error(&exceeded, &call.model);
+            let mut headers = limit_headers(wire, &standings);
+            // Gemini says it in the body.
+            if wire != Wire::Gemini {
+                headers.push((RETRY_AFTER, whole_seconds(exceeded.wait).into()));
+            }
+            if wire.protocol().sends_retry_millis() {
+                headers.push((RETRY_AFTER_MS, exceeded.wait_millis().into()));
+            }
+            let model = call.model.clone();
+            let error = ApiError::RateLimited { model, exceeded };
             return Ok(refuse(
-                wire,
+                dialect,
                 &error,
                 headers,
                 ticket,
@@ -176,7 +198,7 @@ async fn complete(
             let headers = vec![(RETRY_AFTER, HeaderValue::from_static("1"))];
             let decision = Decision::ParallelLimited;
             return Ok(refuse(
-                wire,
+                dialect,
                 &ApiError::Busy { status },
                 headers,
                 ticket,
@@ -187,20 +209,26 @@ async fn complete(
     let plan = config.plan_for(hash, attempt);
     let mut reply: Reply = behaviour
         .as_ref()
-        .and_then(|on| scripted_reply(on, &call))
+        .and_then(|on| scripted_reply(config, &call, hash, on))
         .unwrap_or(usual);
     reply.id = plan.reply_id;
+    let decision = decision(behaviour.as_ref(), plan.fault);
+    if let Decision::Fault(fault) = decision {
+        spoil(&mut reply, fault, wire);
+    }
     let reply = Arc::new(reply);
+    let request_id = request_id(ticket.seq());
     let scene = Scene {
         config,
-        wire,
+        dialect,
+        request_id: &request_id,
         stream: call.stream,
         reply: &reply,
         plan: &plan,
     };
     let reaction = scene.react(behaviour.as_ref());
     ticket.decide(LogEntry {
-        decision: decision(behaviour.as_ref(), plan.fault),
+        decision,
         status: reaction.response.as_ref().map(|response| response.status),
         usage: Usage::of(reply.input_tokens, reply.output_tokens),
         ..entry
@@ -216,12 +244,12 @@ async fn complete(
         return Err(Closed);
     };
     let mut headers = outgoing.headers;
-    headers.extend(wire.limit_headers(&standings));
-    headers.push((REQUEST_ID, request_id(ticket.seq())));
+    headers.extend(limit_headers(wire, &standings));
+    headers.extend(request_id_header(wire, &request_id));
     Ok(respond(
         outgoing.status,
         headers,
-        ReplyBody::new(outgoing.body, wire, reply, ticket),
+        ReplyBody::new(outgoing.body, dialect, reply, ticket),
     ))
 }
 
@@ -230,7 +258,9 @@ fn checked(config: &SimConfig, call: Call) -> Result<Call, ApiError> {
     if !config.models.is_empty() && !config.models.contains(&call.model) {
         return Err(ApiError::UnknownModel(call.model));
     }
-    let longest = u64::from(*config.output_tokens.end()).min(call.max_tokens.unwrap_or(u64::MAX));
+    let reasoning = config.reasoning_tokens.as_ref().map_or(0, |length| *length.end());
+    let longest = u64::from(*config.output_tokens.end()) + u64::from(reasoning);
+    let longest = longest.min(call.max_tokens.unwrap_or(u64::MAX));
     if u64::from(call.n).saturating_mul(longest) > MAX_REPLY_TOKENS {
         let message = format!(
             "{} choices could have more than {MAX_REPLY_TOKENS} tokens together",
@@ -250,90 +280,9 @@ fn decision(behaviour: Option<&Behaviour>, planned: Option<Fault>) -> Decision {
     }
 }
 
-fn authorized(config: &SimConfig, headers: &HeaderMap) -> bool {
+fn authorized(config: &SimConfig, wire: Wire, headers: &HeaderMap, query: &str) -> bool {
     let Some(key) = &config.api_key else { return true };
-    let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    sent.and_then(|sent| sent.split_once(' '))
-        .is_some_and(|(scheme, sent)| scheme.eq_ignore_ascii_case("bearer") && sent.trim() == key.0)
-}
-
-fn rate_error(exceeded: &Exceeded, model: &str) -> ApiError {
-    let (what, short, kind) = match exceeded.counted {
-        Counted::Requests => ("requests", "RPM", "requests"),
-        Counted::Tokens => ("tokens", "TPM", "tokens"),
-        Counted::InputTokens => ("input tokens", "ITPM", "input_tokens"),
-        Counted::OutputTokens => ("output tokens", "OTPM", "output_tokens"),
-    };
-    let millis = whole_millis(exceeded);
-    let message = format!(
-        "Rate limit reached for {model} on {what} per min ({short}): Limit {}. Please try again in {millis}ms.",
-        exceeded.limit
-    );
-    ApiError::RateLimited { message, kind }
-}
-
-fn whole_millis(exceeded: &Exceeded) -> u64 {
-    u64::try_from(exceeded.wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
-}
-
-fn refuse(
-    wire: Wire,
-    error: &ApiError,
-    mut headers: Vec<(HeaderName, HeaderValue)>,
-    mut ticket: Ticket,
-    entry: LogEntry,
-) -> Response<ReplyBody> {
-    ticket.decide(LogEntry {
-        status: Some(error.status()),
-        ..entry
-    });
-    headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
-    headers.push((REQUEST_ID, request_id(ticket.seq())));
-    respond(
-        error.status(),
-        headers,
-        ReplyBody::whole(wire.error(error), ticket),
-    )
-}
-
-fn plain_error(wire: Wire, error: &ApiError) -> Response<ReplyBody> {
-    let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    respond(error.status(), headers, ReplyBody::unlogged(wire.error(error)))
-}
-
-fn respond(status: u16, headers: Vec<(HeaderName, HeaderValue)>, body: ReplyBody) -> Response<ReplyBody> {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().extend(headers);
-    response
-}
-
-fn json(value: &impl Serialize) -> Response<ReplyBody> {
-    let bytes =
-        serde_json::to_vec(value).expect("what the server says of itself holds nothing that JSON cannot say");
-    let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    respond(200, headers, ReplyBody::unlogged(Bytes::from(bytes)))
-}
-
-fn models(config: &SimConfig) -> serde_json::Value {
-    let fallback = ["throng-sim".to_owned()];
-    let names = if config.models.is_empty() {
-        fallback.as_slice()
-    } else {
-        config.models.as_slice()
-    };
-    let model = |name: &String| serde_json::json!({"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "throng-sim"});
-    serde_json::json!({"object": "list", "data": names.iter().map(model).collect::<Vec<_>>()})
-}
-
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value)
-}
-
-fn request_id(seq: u64) -> HeaderValue {
-    HeaderValue::try_from(format!("req_{seq}")).expect("letters and digits")
+    wire.protocol()
+        .key(headers, query)
+        .is_some_and(|sent| sent == key.0.as_str())
 }

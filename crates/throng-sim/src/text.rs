@@ -3,10 +3,15 @@
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
+use fastrand::Rng;
+
 use crate::hash::{Purpose, prompt_hash, rng};
 
 /// How long answers are unless configured otherwise, in tokens.
 pub(crate) const DEFAULT_OUTPUT_TOKENS: RangeInclusive<u32> = 8..=60;
+
+/// How long reasoning is unless configured otherwise, in tokens.
+pub(crate) const DEFAULT_REASONING_TOKENS: RangeInclusive<u32> = 6..=24;
 
 /// How many characters make a token.
 pub(crate) const CHARS_PER_TOKEN: usize = 4;
@@ -35,11 +40,31 @@ pub fn expected_text(seed: u64, prompt: &str) -> String {
     answer(seed, prompt_hash(prompt), 0, &DEFAULT_OUTPUT_TOKENS)
 }
 
-/// Writes the answer: sentences of five to fourteen words, cut so that it has a number of tokens from the range.
+/// Returns the reasoning that comes before the answer of a server of this seed, in its first choice, where the script
+/// says [`Behaviour::Reasoning`](crate::Behaviour::Reasoning) and no length is configured.
+///
+/// For a server that is configured to reason, ask
+/// [`SimConfig::expected_reasoning`](crate::SimConfig::expected_reasoning).
+pub fn expected_reasoning(seed: u64, prompt: &str) -> String {
+    reasoning(seed, prompt_hash(prompt), 0, &DEFAULT_REASONING_TOKENS)
+}
+
+/// Writes the answer.
 pub(crate) fn answer(seed: u64, prompt: u64, choice: u32, length: &RangeInclusive<u32>) -> String {
     let index = [u64::from(choice), 0];
     let tokens = rng(seed, prompt, Purpose::Length, index).u32(length.clone());
-    let mut words = rng(seed, prompt, Purpose::Text, index);
+    sentences(tokens, rng(seed, prompt, Purpose::Text, index))
+}
+
+/// Writes the reasoning before the answer.
+pub(crate) fn reasoning(seed: u64, prompt: u64, choice: u32, length: &RangeInclusive<u32>) -> String {
+    let index = [u64::from(choice), 0];
+    let tokens = rng(seed, prompt, Purpose::ReasoningLength, index).u32(length.clone());
+    sentences(tokens, rng(seed, prompt, Purpose::Reasoning, index))
+}
+
+/// Writes sentences of five to fourteen words, cut so that they have so many tokens.
+fn sentences(tokens: u32, mut words: Rng) -> String {
     let limit = (tokens as usize * CHARS_PER_TOKEN).saturating_sub(1);
     let mut text = String::with_capacity(limit + 16);
     let mut n_chars = 0;

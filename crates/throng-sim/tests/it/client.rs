@@ -37,17 +37,16 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The data of the server-sent events; every event here has one line.
+    /// The data of the server-sent events; every event here has one line of it. Comments are passed over.
     pub(crate) fn events(&self) -> Vec<String> {
-        let text = self.text();
+        let text = self.text().replace("\r\n", "\n");
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let data = |event: &str| {
-            event
-                .strip_prefix("data: ")
-                .unwrap_or_else(|| panic!("{event:?}"))
-                .to_owned()
+            let mut lines = event.lines().filter_map(|line| line.strip_prefix("data: "));
+            lines.next().unwrap_or_else(|| panic!("{event:?}")).to_owned()
         };
         text.split("\n\n")
-            .filter(|event| !event.is_empty())
+            .filter(|event| !event.is_empty() && !event.starts_with(':'))
             .map(data)
             .collect()
     }

@@ -225,22 +225,3 @@ async fn every_fault_can_be_met_by_every_shape_of_request() {
         crate::client::soon(server.wait_until(|stats| stats.open == 0)).await;
     }
 }
-
-#[tokio::test]
-async fn an_empty_scripted_text_with_a_scripted_fault_is_no_trouble() {
-    let server = start(instant().output_tokens(1..=1)).await;
-    for fault in Fault::ALL {
-        server.script(Match::once(), Behaviour::Fault(fault));
-        let reply = post(&server, &stream_request(fault.as_str())).await;
-        let whole = reply.is_ok_and(|reply| {
-            reply.ended
-                && reply.text().contains("[DONE]")
-                && !reply.text().contains("error")
-                && reply
-                    .events()
-                    .iter()
-                    .all(|event| event == "[DONE]" || serde_json::from_str::<Value>(event).is_ok())
-        });
-        assert_eq!(whole, fault.still_succeeds(), "{fault} on an answer of one token");
-    }
-}

@@ -3,20 +3,22 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::call::{ApiError, Call, Form};
-use crate::text::prompt_text;
+use crate::api_error::ApiError;
+use crate::call::{Call, Form, Function, ToolChoice, Transcript};
+use crate::wire::cut_tag;
 
 const MAX_CHOICES: u64 = 128;
 const MAX_STOPS: usize = 16;
-const MAX_TAG_CHARS: usize = 200;
 
 /// Reads the body of a request. Fields that are not known are passed over.
-pub(in crate::wire) fn read(body: &[u8]) -> Result<Call, ApiError> {
-    let body: Body = serde_json::from_slice(body).map_err(|err| ApiError::BadRequest {
-        message: format!("We could not parse the JSON body of your request: {err}"),
-        param: None,
-    })?;
-    let form = form(&body)?;
+pub(super) fn read(body: &[u8]) -> Result<Call, ApiError> {
+    let body: Body = serde_json::from_slice(body).map_err(|err| ApiError::unreadable(&err))?;
+    let form = form(body.response_format.as_ref())?;
+    let functions = body.tools.as_deref().unwrap_or_default().iter();
+    let functions = functions.filter_map(|tool| tool.function.as_ref());
+    let functions = functions.map(|function| Function::new(&function.name, Some(&function.parameters)));
+    let choice = tool_choice(body.tool_choice.as_ref())?;
+    let (form, tools) = choice.decide(functions.collect(), form, "tool_choice")?;
     let model = body.model.filter(|model| !model.is_empty());
     let model = model.ok_or_else(|| ApiError::bad("you must provide a model parameter", "model"))?;
     let messages = body
@@ -25,10 +27,18 @@ pub(in crate::wire) fn read(body: &[u8]) -> Result<Call, ApiError> {
     if messages.is_empty() {
         return Err(ApiError::bad("[] is too short - 'messages'", "messages"));
     }
-    let texts: Vec<String> = messages
-        .into_iter()
-        .map(|message| text_of(message.content))
-        .collect::<Result<_, _>>()?;
+    let mut transcript = Transcript::default();
+    for message in messages {
+        let text = text_of(message.content)?;
+        match message.role.as_str() {
+            "assistant" => {
+                let calls = message.tool_calls.is_some_and(|calls| !calls.is_empty());
+                transcript.answered(text, calls);
+            }
+            "tool" | "function" => transcript.resulted(text),
+            _ => transcript.told(text),
+        }
+    }
     let n = body.n.unwrap_or(1);
     if n == 0 || n > MAX_CHOICES {
         return Err(ApiError::bad(
@@ -63,7 +73,7 @@ pub(in crate::wire) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let tag = named("tag").or_else(|| named("id")).or(body.user.as_deref());
     Ok(Call {
         model,
-        prompt: prompt_text(texts.iter().map(String::as_str)),
+        prompt: transcript.prompt(),
         stream: body.stream.unwrap_or(false),
         include_usage: body
             .stream_options
@@ -74,7 +84,10 @@ pub(in crate::wire) fn read(body: &[u8]) -> Result<Call, ApiError> {
         n: u32::try_from(n).unwrap_or(1),
         seed: body.seed,
         form,
-        tag: tag.map(|tag| tag.chars().take(MAX_TAG_CHARS).collect()),
+        tag: tag.map(cut_tag),
+        rounds: transcript.rounds(),
+        tools,
+        no_reasoning: false,
     })
 }
 
@@ -98,9 +111,9 @@ struct Body {
 
 #[derive(Deserialize)]
 struct Message {
-    #[serde(rename = "role")]
-    _role: String,
+    role: String,
     content: Option<Content>,
+    tool_calls: Option<Vec<Value>>,
 }
 
 #[derive(Deserialize)]
@@ -127,7 +140,7 @@ struct Tool {
     function: Option<ToolFunction>,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 struct ToolFunction {
     name: String,
     #[serde(default)]
@@ -171,44 +184,28 @@ fn text_of(content: Option<Content>) -> Result<String, ApiError> {
     }
 }
 
-/// Returns what the answer has to be. A tool is called only if the request insists on one.
-fn form(body: &Body) -> Result<Form, ApiError> {
-    let tools = body.tools.as_deref().unwrap_or_default();
-    let mut functions = tools.iter().filter_map(|tool| tool.function.as_ref());
-    let chosen = match &body.tool_choice {
-        None | Some(Value::Null) => None,
+/// Returns whether a tool has to be called; without a word, none has to.
+pub(in crate::wire) fn tool_choice(choice: Option<&Value>) -> Result<ToolChoice, ApiError> {
+    match choice {
+        None | Some(Value::Null) => Ok(ToolChoice::Auto),
         Some(Value::String(choice)) => match choice.as_str() {
-            "none" | "auto" => None,
-            "required" => Some(functions.next().ok_or_else(|| {
-                ApiError::bad(
-                    "'tool_choice' is 'required', but 'tools' holds no function",
-                    "tool_choice",
-                )
-            })?),
-            other => return Err(ApiError::bad(format!("Invalid value: '{other}'."), "tool_choice")),
+            "none" => Ok(ToolChoice::None),
+            "auto" => Ok(ToolChoice::Auto),
+            "required" => Ok(ToolChoice::Any),
+            other => Err(ApiError::bad(format!("Invalid value: '{other}'."), "tool_choice")),
         },
         Some(choice) => {
-            let name = choice.pointer("/function/name").and_then(Value::as_str);
+            // Responses has the name without the object around it.
+            let name = choice.pointer("/function/name").or_else(|| choice.get("name"));
+            let name = name.and_then(Value::as_str);
             let name = name.ok_or_else(|| ApiError::bad("'tool_choice' names no function", "tool_choice"))?;
-            let function = functions.find(|function| function.name == name);
-            Some(function.ok_or_else(|| {
-                ApiError::bad(
-                    format!("Tool choice '{name}' not found in 'tools'"),
-                    "tool_choice",
-                )
-            })?)
+            Ok(ToolChoice::Named(name.to_owned()))
         }
-    };
-    if let Some(ToolFunction { name, parameters }) = chosen.cloned() {
-        // A function without parameters takes an empty object.
-        let parameters = if parameters.is_object() {
-            parameters
-        } else {
-            serde_json::json!({"type": "object"})
-        };
-        return Ok(Form::Tool { name, parameters });
     }
-    let Some(format) = &body.response_format else {
+}
+
+fn form(format: Option<&ResponseFormat>) -> Result<Form, ApiError> {
+    let Some(format) = format else {
         return Ok(Form::Text);
     };
     match (format.r#type.as_str(), &format.json_schema) {

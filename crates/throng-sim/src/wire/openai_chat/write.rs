@@ -4,16 +4,17 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::call::{ApiError, Choice, Event, Finish, Reply};
+use crate::api_error::ApiError;
 use crate::hash::{Purpose, derive};
-use crate::wire::openai_chat::error::{error, to_json};
+use crate::reply::{Choice, Event, Finish, Reply};
+use crate::wire::{Pen, openai_error, to_json, unnamed};
 
 /// Every reply says that it was made at this second, so that equal requests get equal bytes.
 const CREATED: u64 = 1_700_000_000;
 const FINGERPRINT: &str = "fp_throng_sim";
 
 /// Writes a whole reply.
-pub(in crate::wire) fn whole(reply: &Reply) -> Bytes {
+pub(super) fn whole(reply: &Reply) -> Bytes {
     let choice = |(index, choice): (usize, &'_ Choice)| {
         let calls = choice.tools.iter().enumerate();
         let calls: Vec<_> = calls
@@ -25,6 +26,9 @@ pub(in crate::wire) fn whole(reply: &Reply) -> Bytes {
             })
             .collect();
         let mut message = serde_json::json!({"role": "assistant", "content": choice.text, "refusal": null});
+        if let Some(reasoning) = &choice.reasoning {
+            message["reasoning_content"] = Value::String(reasoning.clone());
+        }
         if !calls.is_empty() {
             message["tool_calls"] = Value::Array(calls);
         }
@@ -32,7 +36,7 @@ pub(in crate::wire) fn whole(reply: &Reply) -> Bytes {
             index,
             message,
             logprobs: None,
-            finish_reason: finish_reason(choice.finish),
+            finish_reason: finish_reason(&choice.finish),
         }
     };
     to_json(&Whole {
@@ -42,7 +46,7 @@ pub(in crate::wire) fn whole(reply: &Reply) -> Bytes {
         model: &reply.model,
         system_fingerprint: FINGERPRINT,
         choices: reply.choices.iter().enumerate().map(choice).collect(),
-        usage: usage(reply),
+        usage: usage(reply, reply.output_tokens, reply.reasoning_tokens),
     })
     .into()
 }
@@ -89,31 +93,30 @@ struct CompletionDetails {
     rejected_prediction_tokens: u64,
 }
 
-fn usage(reply: &Reply) -> UsageBody {
+fn usage(reply: &Reply, completion_tokens: u64, reasoning_tokens: u64) -> UsageBody {
     UsageBody {
         prompt_tokens: reply.input_tokens,
-        completion_tokens: reply.output_tokens,
-        total_tokens: reply.input_tokens + reply.output_tokens,
+        completion_tokens,
+        total_tokens: reply.input_tokens + completion_tokens,
         prompt_tokens_details: PromptDetails::default(),
-        completion_tokens_details: CompletionDetails::default(),
+        completion_tokens_details: CompletionDetails {
+            reasoning_tokens,
+            ..CompletionDetails::default()
+        },
     }
 }
 
 /// Writes one event of a stream, as a server-sent event.
-pub(in crate::wire) fn event(reply: &Reply, event: &Event) -> Bytes {
-    let text = |choice: usize| {
-        reply
-            .choices
-            .get(choice)
-            .and_then(|choice| choice.text.as_deref())
-    };
-    let tool = |choice: usize, tool: usize| {
-        reply
-            .choices
-            .get(choice)
-            .and_then(|choice| choice.tools.get(tool))
-    };
+pub(super) fn event(reply: &Reply, event: &Event, pen: &Pen) -> Bytes {
     match event {
+        Event::Open
+        | Event::ReasoningStart { .. }
+        | Event::ReasoningEnd { .. }
+        | Event::TextStart { .. }
+        | Event::TextEnd { .. }
+        | Event::ToolEnd { .. }
+        | Event::ToolTorn { .. } => Bytes::new(),
+        Event::Start { choice } if only_calls(reply, *choice) => Bytes::new(),
         Event::Start { choice } => {
             let delta = Delta {
                 role: Some("assistant"),
@@ -123,86 +126,97 @@ pub(in crate::wire) fn event(reply: &Reply, event: &Event) -> Bytes {
             };
             chunk(reply, *choice, delta, None)
         }
-        Event::Text { choice, bytes } => {
-            let piece = text(*choice).and_then(|text| text.get(bytes.clone()));
-            chunk(
-                reply,
-                *choice,
-                Delta {
-                    content: Some(piece),
-                    ..Delta::default()
-                },
-                None,
-            )
+        Event::Reasoning { choice, bytes } => {
+            let delta = Delta {
+                reasoning_content: Some(reply.reasoning(*choice, bytes)),
+                ..Delta::default()
+            };
+            chunk(reply, *choice, delta, None)
         }
-        Event::ToolStart { choice, tool: index } => {
-            let function = tool(*choice, *index);
+        Event::Text { choice, bytes } => {
+            let delta = Delta {
+                content: Some(Some(reply.text(*choice, bytes))),
+                ..Delta::default()
+            };
+            chunk(reply, *choice, delta, None)
+        }
+        Event::ToolStart { choice, tool } => {
             let call = DeltaCall {
-                index: *index,
-                id: Some(call_id(reply, *choice, *index)),
+                index: *tool,
+                id: Some(call_id(reply, *choice, *tool)),
                 r#type: Some("function"),
                 function: DeltaFunction {
-                    name: function.map(|call| call.name.as_str()),
+                    name: reply.tool(*choice, *tool).map(|call| call.name.as_str()),
                     arguments: "",
                 },
             };
-            let first = *index == 0 && text(*choice).is_none();
+            let first = *tool == 0 && only_calls(reply, *choice);
             let delta = Delta {
                 role: first.then_some("assistant"),
                 content: first.then_some(None),
                 refusal: first.then_some(()),
                 tool_calls: Some([call]),
+                ..Delta::default()
             };
             chunk(reply, *choice, delta, None)
         }
-        Event::ToolArguments {
-            choice,
-            tool: index,
-            bytes,
-        } => {
-            let piece = tool(*choice, *index).and_then(|call| call.arguments.get(bytes.clone()));
-            let function = DeltaFunction {
-                name: None,
-                arguments: piece.unwrap_or_default(),
-            };
+        Event::ToolArguments { choice, tool, bytes } => {
             let call = DeltaCall {
-                index: *index,
+                index: *tool,
                 id: None,
                 r#type: None,
-                function,
-            };
-            chunk(
-                reply,
-                *choice,
-                Delta {
-                    tool_calls: Some([call]),
-                    ..Delta::default()
+                function: DeltaFunction {
+                    name: None,
+                    arguments: reply.arguments(*choice, *tool, bytes),
                 },
-                None,
-            )
+            };
+            let delta = Delta {
+                tool_calls: Some([call]),
+                ..Delta::default()
+            };
+            chunk(reply, *choice, delta, None)
         }
         Event::Finish { choice } => {
-            let finish = reply
-                .choices
-                .get(*choice)
-                .map(|choice| finish_reason(choice.finish));
+            let finish = reply.choice(*choice).map(|choice| finish_reason(&choice.finish));
             chunk(reply, *choice, Delta::default(), finish)
         }
-        Event::Usage => sse(&Chunk {
-            usage: Some(Some(usage(reply))),
+        Event::Usage => unnamed(&Chunk {
+            usage: Some(Some(usage(reply, reply.output_tokens, reply.reasoning_tokens))),
             ..Chunk::of(reply, &[])
         }),
+        // Some providers send it beside a choice.
+        Event::UsageSoFar => unnamed(&Chunk {
+            usage: Some(Some(usage(reply, pen.tokens(), pen.reasoning_tokens()))),
+            ..Chunk::of(reply, &[ChunkChoice::default()])
+        }),
         Event::Done => Bytes::from_static(b"data: [DONE]\n\n"),
-        Event::Error { beside_choices } => {
-            let mut bytes = b"data: ".to_vec();
-            bytes.extend_from_slice(&error(&ApiError::Server, *beside_choices));
-            bytes.extend_from_slice(b"\n\n");
-            bytes.into()
-        }
+        Event::Error { masked } => unnamed(&openai_error::error(
+            &ApiError::Server,
+            "messages",
+            masked.then_some("choices"),
+        )),
         Event::Garbage => {
             Bytes::from_static(b"data: {\"id\":\"chatcmpl-\",\"object\":\"chat.comp\xff\xfe\x00\x9d<<<\n\n")
         }
+        Event::KeepAlive { turn } => Bytes::from_static(match turn % 3 {
+            0 => b": keep-alive\n\n",
+            1 => b"data: null\n\n",
+            _ => b": OPENROUTER PROCESSING\n\n",
+        }),
+        Event::Unknown { turn: 0 } => Bytes::from_static(b"data: {\"choices\":[],\"cost\":\"0\"}\n\n"),
+        Event::Unknown { turn } => unnamed(&serde_json::json!({
+            "id": reply_id(reply), "object": "chat.completion.chunk", "created": CREATED, "model": reply.model,
+            "choices": [{"index": 0, "delta": {"future": {"turn": turn}}, "finish_reason": null, "future": [1, null]}],
+            "future": {"a": "b"}
+        })),
     }
+}
+
+/// Returns true if a choice has nothing but tool calls, the first of which then begins it.
+fn only_calls(reply: &Reply, choice: usize) -> bool {
+    reply
+        .choice(choice)
+        .is_some_and(|choice| choice.text.is_none() && choice.reasoning.is_none() && !choice.tools.is_empty())
 }
 
 #[derive(Serialize)]
@@ -231,7 +245,7 @@ impl<'a> Chunk<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct ChunkChoice<'a> {
     index: usize,
     delta: Delta<'a>,
@@ -248,6 +262,8 @@ struct Delta<'a> {
     content: Option<Option<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_calls: Option<[DeltaCall<'a>; 1]>,
 }
@@ -270,7 +286,7 @@ struct DeltaFunction<'a> {
 }
 
 fn chunk(reply: &Reply, index: usize, delta: Delta<'_>, finish_reason: Option<&'static str>) -> Bytes {
-    sse(&Chunk::of(
+    unnamed(&Chunk::of(
         reply,
         &[ChunkChoice {
             index,
@@ -279,14 +295,6 @@ fn chunk(reply: &Reply, index: usize, delta: Delta<'_>, finish_reason: Option<&'
             finish_reason,
         }],
     ))
-}
-
-fn sse(chunk: &Chunk<'_>) -> Bytes {
-    let mut bytes = Vec::with_capacity(256);
-    bytes.extend_from_slice(b"data: ");
-    serde_json::to_writer(&mut bytes, chunk).expect("a chunk holds nothing that JSON cannot say");
-    bytes.extend_from_slice(b"\n\n");
-    bytes.into()
 }
 
 fn reply_id(reply: &Reply) -> String {
@@ -300,10 +308,12 @@ fn call_id(reply: &Reply, choice: usize, tool: usize) -> String {
     )
 }
 
-const fn finish_reason(finish: Finish) -> &'static str {
+const fn finish_reason(finish: &Finish) -> &'static str {
     match finish {
-        Finish::Stop => "stop",
+        Finish::Stop | Finish::StopSequence(_) => "stop",
         Finish::Length => "length",
         Finish::ToolCalls => "tool_calls",
+        Finish::ContentFilter => "content_filter",
+        Finish::Empty => "",
     }
 }

@@ -1,16 +1,18 @@
-//! Writes the errors and the rate limit headers of OpenAI's Chat Completions.
+//! Writes the errors and the rate limit headers of OpenAI, the same on both of its wires.
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
-use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::call::ApiError;
-use crate::limit::{Counted, Standing};
+use crate::api_error::ApiError;
+use crate::limit::{Counted, Exceeded, Standing};
 
-/// Writes the body of an error.
-pub(in crate::wire) fn error(error: &ApiError, beside_choices: bool) -> Bytes {
+/// What a server says that failed.
+pub(super) const SERVER: &str = "The server had an error while processing your request. Sorry about that!";
+
+/// Writes the body of an error, with an empty list of this name beside it if one is given.
+pub(super) fn error(error: &ApiError, prompt_field: &str, beside: Option<&str>) -> Value {
     let (message, kind, param, code): (String, &str, Option<&str>, Option<&str>) = match error {
         ApiError::BadRequest { message, param } => (message.clone(), "invalid_request_error", *param, None),
         ApiError::Unauthorized => (
@@ -49,21 +51,23 @@ pub(in crate::wire) fn error(error: &ApiError, beside_choices: bool) -> Bytes {
             None,
             Some("request_timeout"),
         ),
-        ApiError::RateLimited { message, kind } => {
-            (message.clone(), *kind, None, Some("rate_limit_exceeded"))
+        ApiError::RateLimited { model, exceeded } => {
+            let (message, kind) = rate_limited(model, exceeded);
+            (message, kind, None, Some("rate_limit_exceeded"))
         }
+        ApiError::QuotaExhausted { .. } => (
+            "You exceeded your current quota, please check your plan and billing details.".into(),
+            "insufficient_quota",
+            None,
+            Some("insufficient_quota"),
+        ),
         ApiError::Busy { status: 429 } => (
             "Too many requests are being worked on. Please try again later.".into(),
             "requests",
             None,
             Some("rate_limit_exceeded"),
         ),
-        ApiError::Server => (
-            "The server had an error while processing your request. Sorry about that!".into(),
-            "server_error",
-            None,
-            None,
-        ),
+        ApiError::Server => (SERVER.into(), "server_error", None, None),
         ApiError::Unavailable | ApiError::Busy { .. } => (
             "The engine is currently overloaded, please try again later.".into(),
             "server_error",
@@ -71,37 +75,46 @@ pub(in crate::wire) fn error(error: &ApiError, beside_choices: bool) -> Bytes {
             Some("service_unavailable"),
         ),
         ApiError::Overloaded => ("Overloaded.".into(), "overloaded_error", None, Some("overloaded")),
+        ApiError::ContextOverflow { n_tokens, limit } => (
+            format!(
+                "This model's maximum context length is {limit} tokens. However, your messages resulted in {n_tokens} \
+                 tokens. Please reduce the length of the messages."
+            ),
+            "invalid_request_error",
+            Some(prompt_field),
+            Some("context_length_exceeded"),
+        ),
+        ApiError::ContentFilter => (
+            "The response was filtered due to the prompt triggering the content management policy.".into(),
+            "invalid_request_error",
+            Some(prompt_field),
+            Some("content_filter"),
+        ),
     };
-    let body = ErrorBody {
-        message: &message,
-        r#type: kind,
-        param,
-        code,
-    };
-    to_json(&ErrorReply {
-        error: body,
-        choices: beside_choices.then_some([]),
-    })
-    .into()
+    let mut body = json!({"error": {"message": message, "type": kind, "param": param, "code": code}});
+    if let Some(list) = beside {
+        body[list] = json!([]);
+    }
+    body
 }
 
-#[derive(Serialize)]
-struct ErrorReply<'a> {
-    error: ErrorBody<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    choices: Option<[(); 0]>,
-}
-
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    message: &'a str,
-    r#type: &'a str,
-    param: Option<&'a str>,
-    code: Option<&'a str>,
+fn rate_limited(model: &str, exceeded: &Exceeded) -> (String, &'static str) {
+    let (what, short, kind) = match exceeded.counted {
+        Counted::Requests => ("requests", "RPM", "requests"),
+        Counted::Tokens => ("tokens", "TPM", "tokens"),
+        Counted::InputTokens => ("input tokens", "ITPM", "input_tokens"),
+        Counted::OutputTokens => ("output tokens", "OTPM", "output_tokens"),
+    };
+    let message = format!(
+        "Rate limit reached for {model} on {what} per min ({short}): Limit {}. Please try again in {}ms.",
+        exceeded.limit,
+        exceeded.wait_millis()
+    );
+    (message, kind)
 }
 
 /// Returns the three headers of one limit. Those of separate input and output limits are not OpenAI's own.
-pub(in crate::wire) fn limit_headers(standing: &Standing) -> [(HeaderName, HeaderValue); 3] {
+pub(super) fn limit_headers(standing: &Standing) -> [(HeaderName, HeaderValue); 3] {
     let [limit, remaining, reset] = match standing.counted {
         Counted::Requests => [
             "x-ratelimit-limit-requests",
@@ -153,11 +166,6 @@ fn go_duration(duration: Duration) -> String {
         (0, minutes) => format!("{minutes}m{seconds}"),
         (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
     }
-}
-
-/// Writes a value that JSON can always say.
-pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("what is written holds nothing that JSON cannot say")
 }
 
 #[cfg(test)]
