@@ -4,6 +4,7 @@ mod address;
 mod builder;
 mod client;
 mod headers;
+mod models;
 mod transport;
 
 pub use builder::HttpClientBuilder;

@@ -9,6 +9,7 @@ mod faults;
 mod fuzzed;
 mod http;
 mod laws;
+mod models;
 mod recorded;
 mod sse;
 mod support;
