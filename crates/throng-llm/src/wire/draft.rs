@@ -30,6 +30,8 @@ pub(super) struct Draft {
     refusal: Joiner,
     calls: Calls,
     finish: Option<FinishReason>,
+    /// A call is not whole, whatever the reason says.
+    calls_cut: bool,
     finished: bool,
     usage: Usage,
     text_bytes: usize,
@@ -56,6 +58,7 @@ impl Draft {
             refusal: Joiner::default(),
             calls: Calls::default(),
             finish: None,
+            calls_cut: false,
             finished: false,
             usage: Usage::default(),
             text_bytes: 0,
@@ -201,6 +204,30 @@ impl Draft {
         self.finish.get_or_insert(reason);
     }
 
+    /// Notes why the model stopped, on a wire on which it can stop and go on: the last reason counts.
+    pub(super) fn stop_anew(&mut self, reason: FinishReason) {
+        self.finish = Some(reason);
+    }
+
+    /// Says that a call was left in its middle: at the end only calls whose arguments are a whole object end.
+    pub(super) fn cut_calls(&mut self) {
+        self.calls_cut = true;
+    }
+
+    /// Checks the size of a frame that came in several pieces.
+    ///
+    /// # Errors
+    ///
+    /// If it is larger than allowed.
+    pub(super) fn check_event(&self, bytes: usize) -> Result<(), LlmError> {
+        let max = self.limits.event_bytes;
+        if bytes <= max {
+            return Ok(());
+        }
+        let message = format!("sent an event of more than {max} bytes");
+        Err(self.error(ErrorKind::TooLarge(Limited::Event), &message))
+    }
+
     /// Gives the last events, if the model said why it stopped.
     pub(super) fn end(&mut self, events: &mut Events) {
         let Some(mut finish) = self.finish.clone() else {
@@ -216,10 +243,11 @@ impl Draft {
                 self.give(channel.event(half.to_string()), events);
             }
         }
-        let cut = !matches!(
-            finish,
-            FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other(_)
-        );
+        let cut = self.calls_cut
+            || !matches!(
+                finish,
+                FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other(_)
+            );
         let Self { calls, received, .. } = self;
         let called = std::mem::take(calls).end(cut, &mut |event| note(received, event, events));
         if finish == FinishReason::Stop && called {

@@ -1,13 +1,12 @@
 //! The JSON of a chat completion, whole or in chunks, read without trust in any member's type.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use throng_core::Usage;
 
-use crate::wire::lenient::{Arguments, Content, Count, Filled, List, Obj, Text};
+use crate::wire::lenient::{Arguments, Content, Count, Filled, List, Name, Obj, Text};
 
 /// One frame of a stream, or a whole completion.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -119,10 +118,6 @@ impl RawUsage {
         usage
     }
 }
-
-/// Member names, borrowed where that is possible.
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Delta<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
