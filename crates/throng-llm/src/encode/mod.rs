@@ -12,6 +12,8 @@ mod ollama;
 mod options;
 #[cfg(feature = "openai")]
 mod responses;
+#[cfg(any(feature = "gemini", feature = "ollama"))]
+mod words;
 mod write;
 
 pub use options::MaxTokensField;

@@ -364,3 +364,32 @@ pub(crate) fn cases(default: u32) -> u32 {
         .and_then(|text| text.parse().ok())
         .unwrap_or(default)
 }
+
+/// Checks that a body gives the same events however it is split: by single bytes, at random, and, if it is small, at
+/// every place in two.
+#[track_caller]
+pub(crate) fn every_split(wire: Wire, body: &str) {
+    let bytes = body.as_bytes();
+    let whole = decode_of(wire, [bytes]).trace();
+    assert_eq!(whole, decode_of(wire, bytes.chunks(1)).trace(), "bytewise");
+    if bytes.len() <= 2_048 {
+        for at in 1..bytes.len() {
+            let (head, tail) = bytes.split_at(at);
+            assert_eq!(whole, decode_of(wire, [head, tail]).trace(), "split at {at}");
+        }
+    }
+    let mut state = 0x9e37_79b9_u32;
+    for case in 0..cases(4) {
+        let mut rest = bytes;
+        let mut pieces = Vec::new();
+        while !rest.is_empty() {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            let (piece, after) = rest.split_at((state as usize % 400 + 1).min(rest.len()));
+            pieces.push(piece);
+            rest = after;
+        }
+        assert_eq!(whole, decode_of(wire, pieces).trace(), "random split {case}");
+    }
+}
