@@ -9,6 +9,7 @@ mod faults;
 mod fuzzed;
 mod gemini;
 mod http;
+mod judges;
 mod laws;
 mod ollama;
 mod recorded;

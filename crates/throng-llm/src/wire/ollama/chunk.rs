@@ -75,7 +75,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
                 while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
                     match &*name {
                         "content" => message.content = map.next_value()?,
-                        "thinking" => message.thinking = map.next_value()?,
+                        // Servers that imitate Ollama use the name of Chat Completions.
+                        "thinking" | "reasoning_content" => message.thinking = map.next_value()?,
                         "tool_calls" => message.tool_calls = map.next_value()?,
                         "role" => drop(map.next_value::<IgnoredAny>()?),
                         _ => message.unknown |= map.next_value::<Filled>()?.0,
