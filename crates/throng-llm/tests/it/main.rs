@@ -2,6 +2,7 @@
 #![cfg(feature = "openai")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod anthropic;
 mod cassettes;
 mod chat;
 mod clocks;
@@ -10,5 +11,8 @@ mod fuzzed;
 mod http;
 mod laws;
 mod recorded;
+mod recorded_wires;
+mod responses;
 mod sse;
 mod support;
+mod two_wires;
