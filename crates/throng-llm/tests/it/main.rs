@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod anthropic;
+mod anthropic_requests;
 mod cassettes;
 mod chat;
 mod clocks;
@@ -13,6 +14,7 @@ mod laws;
 mod recorded;
 mod recorded_wires;
 mod responses;
+mod responses_requests;
 mod sse;
 mod support;
 mod two_wires;
