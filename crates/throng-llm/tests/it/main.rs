@@ -2,6 +2,8 @@
 #![cfg(feature = "openai")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod anthropic;
+mod anthropic_requests;
 mod cassettes;
 mod chat;
 mod clocks;
@@ -13,5 +15,9 @@ mod judges;
 mod laws;
 mod ollama;
 mod recorded;
+mod recorded_wires;
+mod responses;
+mod responses_requests;
 mod sse;
 mod support;
+mod two_wires;
