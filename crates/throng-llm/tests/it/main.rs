@@ -5,6 +5,7 @@
 mod cassettes;
 mod chat;
 mod clocks;
+mod dialects;
 mod faults;
 mod fuzzed;
 mod gemini;
