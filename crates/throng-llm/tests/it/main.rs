@@ -5,12 +5,15 @@
 mod cassettes;
 mod chat;
 mod clocks;
+#[cfg(all(feature = "anthropic", feature = "gemini", feature = "ollama"))]
 mod dialects;
 mod faults;
 mod fuzzed;
+#[cfg(feature = "gemini")]
 mod gemini;
 mod http;
 mod laws;
+#[cfg(feature = "ollama")]
 mod ollama;
 mod recorded;
 mod sse;
