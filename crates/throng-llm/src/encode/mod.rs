@@ -6,6 +6,7 @@ mod anthropic;
 mod chat;
 #[cfg(feature = "gemini")]
 mod gemini;
+#[cfg(any(feature = "openai", feature = "anthropic"))]
 mod members;
 #[cfg(feature = "ollama")]
 mod ollama;

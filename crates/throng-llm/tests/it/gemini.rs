@@ -29,6 +29,7 @@ fn frames(frames: &[&str]) -> Ended {
 }
 
 /// A frame with parts.
+#[expect(clippy::needless_pass_by_value, reason = "a literal stands in the call")]
 fn parts(parts: Value) -> String {
     json!({"responseId": "r1", "modelVersion": "g1", "candidates": [{"index": 0, "content": {"role": "model", "parts": parts}}]})
         .to_string()
@@ -50,13 +51,16 @@ fn hello() -> String {
 }
 
 fn unknown(ended: &Ended) -> Vec<&str> {
-    let raw = |event| match event {
-        &StreamEvent::Unknown { ref raw } => Some(raw.as_str()),
-        _ => None,
-    };
-    ended.events.iter().filter_map(raw).collect()
+    let mut raws = Vec::new();
+    for event in &ended.events {
+        if let StreamEvent::Unknown { raw } = event {
+            raws.push(raw.as_str());
+        }
+    }
+    raws
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a literal stands in the call")]
 fn signed(signature: &str, name: &str, of: Value) -> Value {
     json!({"type": "thought_signature", "signature": signature, name: of})
 }
@@ -464,7 +468,17 @@ fn calls_whose_arguments_come_piece_by_piece() {
         "a piece of no call"
     );
     let strange = call(json!({"name": "f", "partialArgs": [{"jsonPath": "$[9]", "stringValue": "x"}]}));
-    assert_eq!(unknown(&frames(&[&strange, &stop("STOP")])), [&*strange]);
+    let ended = frames(&[&strange, &stop("STOP")]);
+    assert_eq!(unknown(&ended), [&*strange]);
+    assert_eq!(
+        ended.succeeded().tool_calls,
+        [],
+        "a call with a piece that is not known is not run"
+    );
+    assert_eq!(
+        ended.succeeded().cut_tool_calls,
+        [ToolCall::new("call_0", "f", "")]
+    );
 }
 
 #[test]

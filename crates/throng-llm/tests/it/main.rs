@@ -7,12 +7,16 @@ mod anthropic_requests;
 mod cassettes;
 mod chat;
 mod clocks;
+#[cfg(all(feature = "anthropic", feature = "gemini", feature = "ollama"))]
+mod dialects;
 mod faults;
 mod fuzzed;
+#[cfg(feature = "gemini")]
 mod gemini;
 mod http;
 mod judges;
 mod laws;
+#[cfg(feature = "ollama")]
 mod ollama;
 mod recorded;
 mod recorded_wires;

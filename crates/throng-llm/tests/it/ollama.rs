@@ -31,6 +31,7 @@ fn joined(lines: &[&str]) -> String {
 }
 
 /// A line with a message.
+#[expect(clippy::needless_pass_by_value, reason = "a literal stands in the call")]
 fn line(message: Value) -> String {
     json!({"model": "q", "created_at": "2026-01-01T00:00:00Z", "message": message, "done": false}).to_string()
 }
@@ -56,11 +57,13 @@ fn stream(body: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 fn unknown(ended: &Ended) -> Vec<&str> {
-    let raw = |event| match event {
-        &StreamEvent::Unknown { ref raw } => Some(raw.as_str()),
-        _ => None,
-    };
-    ended.events.iter().filter_map(raw).collect()
+    let mut raws = Vec::new();
+    for event in &ended.events {
+        if let StreamEvent::Unknown { raw } = event {
+            raws.push(raw.as_str());
+        }
+    }
+    raws
 }
 
 #[test]

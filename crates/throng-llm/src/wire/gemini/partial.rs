@@ -16,6 +16,8 @@ pub(super) struct Partial {
     pub(super) bytes: usize,
     /// The path of a text that goes on.
     open: Option<String>,
+    /// A piece said nothing that is known.
+    broken: bool,
 }
 
 impl Partial {
@@ -26,11 +28,18 @@ impl Partial {
             arguments: Value::Object(Map::new()),
             bytes: 0,
             open: None,
+            broken: false,
         }
     }
 
-    /// Puts a piece in its place. Returns false if it says nothing that is known.
+    /// Puts a piece in its place. Returns false if it says nothing that is known; then the arguments will not be whole.
     pub(super) fn take(&mut self, piece: &Value, whole: impl Fn(&str) -> String) -> bool {
+        let taken = self.put(piece, whole);
+        self.broken |= !taken;
+        taken
+    }
+
+    fn put(&mut self, piece: &Value, whole: impl Fn(&str) -> String) -> bool {
         let Some(path) = piece.get("jsonPath").and_then(Value::as_str) else {
             return false;
         };
@@ -65,9 +74,9 @@ impl Partial {
         true
     }
 
-    /// Returns the arguments as JSON.
-    pub(super) fn into_json(self) -> String {
-        self.arguments.to_string()
+    /// Returns the arguments as JSON, if all pieces were put in their places.
+    pub(super) fn into_json(self) -> Option<String> {
+        (!self.broken).then(|| self.arguments.to_string())
     }
 }
 
@@ -133,6 +142,13 @@ mod tests {
         assert!(take(json!({"jsonPath": "$.list[0]", "numberValue": 1.5})));
         assert!(take(json!({"jsonPath": "$.list[1].c", "boolValue": true})));
         assert!(take(json!({"jsonPath": "$['d.e']", "nullValue": "NULL_VALUE"})));
+        let json = partial.into_json().expect("whole arguments");
+        let expect = json!({"a": {"b": "xy"}, "list": [1.5, {"c": true}], "d.e": null});
+        assert_eq!(serde_json::from_str::<Value>(&json).ok(), Some(expect));
+    }
+
+    #[test]
+    fn a_piece_that_is_not_known_leaves_the_arguments_unfinished() {
         for odd in [
             json!({"jsonPath": "$.list[99999999999]", "numberValue": 1}),
             json!({"jsonPath": "$.a.b.c", "numberValue": 1}),
@@ -146,12 +162,10 @@ mod tests {
             json!({"numberValue": 1}),
             json!(7),
         ] {
-            assert!(!take(odd.clone()), "{odd}");
+            let mut partial = Partial::new(0, String::new());
+            assert!(partial.take(&json!({"jsonPath": "$.a.b", "stringValue": "x"}), str::to_owned));
+            assert!(!partial.take(&odd, str::to_owned), "{odd}");
+            assert_eq!(partial.into_json(), None, "{odd}");
         }
-        let expect = json!({"a": {"b": "xy"}, "list": [1.5, {"c": true}], "d.e": null});
-        assert_eq!(
-            serde_json::from_str::<Value>(&partial.into_json()).ok(),
-            Some(expect)
-        );
     }
 }

@@ -281,7 +281,7 @@ impl Taking<'_> {
             self.draft.with_calls(self.events, |calls, limits, give| {
                 calls.open(key, Some(id.clone()), name, limits, give)
             })?;
-            if call.args.0.is_some() || !(call.will_continue.0 || !pieces.is_empty()) {
+            if call.args.0.is_some() || !call.will_continue.0 && pieces.is_empty() {
                 let arguments = call.args.0.unwrap_or(Cow::Borrowed("{}"));
                 self.draft.with_calls(self.events, |calls, limits, give| {
                     calls.append(key, arguments, marker, limits, give)?;
@@ -317,8 +317,12 @@ impl Taking<'_> {
     /// Ends a call whose arguments came piece by piece.
     fn close(&mut self, partial: Partial) -> Result<(), LlmError> {
         let key = partial.key;
+        let Some(arguments) = partial.into_json() else {
+            self.draft.cut_calls();
+            return Ok(());
+        };
         self.draft.with_calls(self.events, |calls, limits, give| {
-            calls.append(key, partial.into_json().into(), None, limits, give)?;
+            calls.append(key, arguments.into(), None, limits, give)?;
             calls.close(key, give);
             Ok(())
         })
