@@ -6,6 +6,7 @@
     feature = "http",
     doc = "- [`HttpClient`]: the client for OpenAI, Anthropic, Gemini, Ollama, and every server that speaks like them."
 )]
+//! - [`Dialect`]: servers that are known, and how each wants to be spoken to.
 //! - [`wire`]: the decoders by themselves, for bytes from any source.
 //!
 //! An answer is never taken as complete without the provider's word for it: a body that ends early, an HTML page
@@ -24,6 +25,7 @@ struct Readme;
 
 mod client;
 mod completion;
+mod dialect;
 #[cfg(feature = "http")]
 mod encode;
 mod error;
@@ -43,6 +45,7 @@ pub mod wire;
 
 pub use client::{CallContext, EventStream, LlmClient, complete};
 pub use completion::Completion;
+pub use dialect::Dialect;
 #[cfg(feature = "http")]
 pub use encode::MaxTokensField;
 pub use error::LlmError;

@@ -32,6 +32,8 @@ pub struct HttpClientBuilder {
     stream: bool,
     include_usage: bool,
     max_tokens: Option<MaxTokensField>,
+    seed_member: &'static str,
+    reasoning_details: Option<bool>,
     default_max_output_tokens: u32,
 }
 
@@ -54,6 +56,8 @@ impl HttpClientBuilder {
             stream: true,
             include_usage: true,
             max_tokens: None,
+            seed_member: "seed",
+            reasoning_details: None,
             default_max_output_tokens: 4096,
         }
     }
@@ -128,6 +132,19 @@ impl HttpClientBuilder {
     /// `max_completion_tokens` to `api.openai.com` and `max_tokens` to all others.
     pub fn max_tokens_field(mut self, field: MaxTokensField) -> Self {
         self.max_tokens = Some(field);
+        self
+    }
+
+    /// Says whether opaque reasoning of earlier answers is sent back over Chat Completions, as the `reasoning_details`
+    /// in which OpenRouter gave it. By default to all servers but `api.openai.com`, which does not know that member.
+    pub fn reasoning_details(mut self, send: bool) -> Self {
+        self.reasoning_details = Some(send);
+        self
+    }
+
+    /// Says under which name the seed is sent over Chat Completions.
+    pub(crate) fn seed_member(mut self, name: &'static str) -> Self {
+        self.seed_member = name;
         self
     }
 
@@ -208,6 +225,8 @@ impl HttpClientBuilder {
                     MaxTokensField::MaxTokens
                 }),
                 is_openai,
+                seed_member: self.seed_member,
+                reasoning_details: self.reasoning_details.unwrap_or(!is_openai),
                 default_max_output_tokens: self.default_max_output_tokens,
             },
         }))

@@ -31,6 +31,8 @@ struct Call {
     announced: Option<(u32, String)>,
     /// Its end was given.
     ended: bool,
+    /// That its arguments are a whole object is no sign that it is whole.
+    doubtful: bool,
 }
 
 impl Calls {
@@ -169,6 +171,21 @@ impl Calls {
         }
     }
 
+    /// Ends the call of this index, whatever its arguments are.
+    pub(super) fn finish(&mut self, index: u64, give: &mut dyn FnMut(StreamEvent)) {
+        if let Some(at) = self.at(index) {
+            self.calls[at].end(give);
+        }
+    }
+
+    /// Notes that the call of this index may be cut even if its arguments look whole: it ends only if the model
+    /// stopped of itself.
+    pub(super) fn doubt(&mut self, index: u64) {
+        if let Some(at) = self.at(index) {
+            self.calls[at].doubtful = true;
+        }
+    }
+
     /// Returns how many calls have begun.
     pub(super) fn slots(&self) -> u32 {
         self.slots
@@ -255,7 +272,7 @@ impl Calls {
 
 impl Call {
     fn end_if_whole(&mut self, give: &mut dyn FnMut(StreamEvent)) {
-        if is_json_object(&self.arguments) {
+        if !self.doubtful && is_json_object(&self.arguments) {
             self.end(give);
         }
     }
@@ -287,7 +304,7 @@ impl Call {
 
 /// Follows the brackets of a JSON text, piece by piece.
 #[derive(Debug, Default)]
-struct Nesting {
+pub(super) struct Nesting {
     depth: u64,
     begun: bool,
     in_string: bool,
@@ -295,7 +312,7 @@ struct Nesting {
 }
 
 impl Nesting {
-    fn feed(&mut self, text: &str) {
+    pub(super) fn feed(&mut self, text: &str) {
         for byte in text.bytes() {
             match byte {
                 _ if self.escaped => self.escaped = false,
@@ -313,8 +330,13 @@ impl Nesting {
     }
 
     /// Returns whether an object or a list was begun and is at its end.
-    fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.begun && self.depth == 0
+    }
+
+    /// Returns whether a string was begun and is not at its end.
+    pub(super) fn is_in_string(&self) -> bool {
+        self.in_string
     }
 }
 

@@ -2,14 +2,27 @@
 #![cfg(feature = "openai")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod anthropic;
+mod anthropic_requests;
 mod cassettes;
 mod chat;
 mod clocks;
+#[cfg(all(feature = "anthropic", feature = "gemini", feature = "ollama"))]
+mod dialects;
 mod faults;
 mod fuzzed;
+#[cfg(feature = "gemini")]
+mod gemini;
 mod http;
+mod judges;
 mod laws;
 mod models;
+#[cfg(feature = "ollama")]
+mod ollama;
 mod recorded;
+mod recorded_wires;
+mod responses;
+mod responses_requests;
 mod sse;
 mod support;
+mod two_wires;

@@ -115,6 +115,15 @@ pub(crate) fn sse(frames: &[&str]) -> String {
     frames.iter().map(|frame| format!("data: {frame}\n\n")).collect()
 }
 
+/// Writes frames as server-sent events with the name of their `type`.
+pub(crate) fn named(frames: &[serde_json::Value]) -> String {
+    let name = |frame: &serde_json::Value| frame["type"].as_str().unwrap().to_owned();
+    frames
+        .iter()
+        .map(|frame| format!("event: {}\ndata: {frame}\n\n", name(frame)))
+        .collect()
+}
+
 /// A frame with a text delta.
 pub(crate) fn delta(text: &str) -> String {
     serde_json::json!({"id": "c1", "model": "m1", "choices": [{"index": 0, "delta": {"content": text}}]})
@@ -363,4 +372,33 @@ pub(crate) fn cases(default: u32) -> u32 {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(default)
+}
+
+/// Checks that a body gives the same events however it is split: by single bytes, at random, and, if it is small, at
+/// every place in two.
+#[track_caller]
+pub(crate) fn every_split(wire: Wire, body: &str) {
+    let bytes = body.as_bytes();
+    let whole = decode_of(wire, [bytes]).trace();
+    assert_eq!(whole, decode_of(wire, bytes.chunks(1)).trace(), "bytewise");
+    if bytes.len() <= 2_048 {
+        for at in 1..bytes.len() {
+            let (head, tail) = bytes.split_at(at);
+            assert_eq!(whole, decode_of(wire, [head, tail]).trace(), "split at {at}");
+        }
+    }
+    let mut state = 0x9e37_79b9_u32;
+    for case in 0..cases(4) {
+        let mut rest = bytes;
+        let mut pieces = Vec::new();
+        while !rest.is_empty() {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            let (piece, after) = rest.split_at((state as usize % 400 + 1).min(rest.len()));
+            pieces.push(piece);
+            rest = after;
+        }
+        assert_eq!(whole, decode_of(wire, pieces).trace(), "random split {case}");
+    }
 }
