@@ -9,6 +9,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use super::address::{Address, presentable};
 use super::client::{HttpClient, Inner};
 use super::headers::{self, own_header};
+use super::recorder::Recorder;
 use super::transport::{self, Peer};
 use crate::encode::{MaxTokensField, Options, is_supported};
 use crate::{InvalidConfig, Limits, Secret, Timeouts, Wire};
@@ -33,6 +34,7 @@ pub struct HttpClientBuilder {
     include_usage: bool,
     max_tokens: Option<MaxTokensField>,
     default_max_output_tokens: u32,
+    recorder: Option<Recorder>,
 }
 
 impl HttpClientBuilder {
@@ -55,6 +57,7 @@ impl HttpClientBuilder {
             include_usage: true,
             max_tokens: None,
             default_max_output_tokens: 4096,
+            recorder: None,
         }
     }
 
@@ -138,6 +141,13 @@ impl HttpClientBuilder {
         self
     }
 
+    /// Records every call. Only here are the bytes seen that a [`Replay`](crate::Replay) needs, and the keys known that
+    /// must not be in them; so this is no client around a client.
+    pub fn record(mut self, recorder: Recorder) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
     /// Makes the client. No connection is made yet.
     ///
     /// # Errors
@@ -199,6 +209,7 @@ impl HttpClientBuilder {
             headers,
             timeouts,
             limits: self.limits,
+            recorder: self.recorder,
             options: Options {
                 stream: self.stream,
                 include_usage: self.include_usage,
