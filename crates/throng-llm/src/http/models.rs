@@ -71,7 +71,7 @@ impl Inner {
             .get(self.page_url(cursor))
             .headers(self.headers.clone())
             .header(ACCEPT, HeaderValue::from_static("application/json"));
-        let (_, mut body) = send(peer, request, &self.timeouts, &CallContext::new(), start).await?;
+        let (_, mut body) = send(peer, request, &self.timeouts, &CallContext::new(), start, None).await?;
         let mut text = Vec::new();
         let reading = async {
             while let Some(bytes) = body.next().await {
