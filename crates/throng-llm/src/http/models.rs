@@ -162,7 +162,7 @@ fn page(wire: Wire, value: &Value) -> Option<Page> {
 
 /// Reads a model as OpenAI, Anthropic and the servers that follow them write it, each with members of its own.
 fn openai(value: &Value) -> Option<Model> {
-    Some(Model {
+    Some(distinct(Model {
         name: first_text(value, &["/display_name", "/name"]),
         owner: first_text(value, &["/owned_by", "/organization"]),
         context_tokens: first_count(
@@ -186,8 +186,7 @@ fn openai(value: &Value) -> Option<Model> {
             ],
         ),
         ..named(first_text(value, &["/id"])?)
-    })
-    .map(distinct)
+    }))
 }
 
 fn gemini(value: &Value) -> Option<Model> {
@@ -196,13 +195,12 @@ fn gemini(value: &Value) -> Option<Model> {
         return None;
     }
     let id = first_text(value, &["/name"])?;
-    Some(Model {
+    Some(distinct(Model {
         name: first_text(value, &["/displayName"]),
         context_tokens: first_count(value, &["/inputTokenLimit"]),
         max_output_tokens: first_count(value, &["/outputTokenLimit"]),
         ..named(id.strip_prefix("models/").unwrap_or(&id).to_owned())
-    })
-    .map(distinct)
+    }))
 }
 
 fn ollama(value: &Value) -> Option<Model> {

@@ -96,7 +96,7 @@ async fn errors_are_those_of_a_call_and_show_no_key() {
     let refused = answer(
         401,
         &[],
-        &format!(r#"{{"error":{{"message":"no such key {KEY}"}}}}"#),
+        format!(r#"{{"error":{{"message":"no such key {KEY}"}}}}"#),
     );
     let (models, _) = list(Wire::OpenAiChat, vec![vec![send(refused)]]).await;
     let error = models.unwrap_err();
