@@ -9,6 +9,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use super::address::{Address, presentable};
 use super::client::{HttpClient, Inner};
 use super::headers::{self, own_header};
+use super::recorder::Recorder;
 use super::transport::{self, Peer};
 use crate::encode::{MaxTokensField, Options, is_supported};
 use crate::{InvalidConfig, Limits, Secret, Timeouts, Wire};
@@ -35,6 +36,7 @@ pub struct HttpClientBuilder {
     seed_member: &'static str,
     reasoning_details: Option<bool>,
     default_max_output_tokens: u32,
+    recorder: Option<Recorder>,
 }
 
 impl HttpClientBuilder {
@@ -59,6 +61,7 @@ impl HttpClientBuilder {
             seed_member: "seed",
             reasoning_details: None,
             default_max_output_tokens: 4096,
+            recorder: None,
         }
     }
 
@@ -155,6 +158,13 @@ impl HttpClientBuilder {
         self
     }
 
+    /// Records every call. Only here are the bytes seen that a [`Replay`](crate::Replay) needs, and the keys known that
+    /// must not be in them; so this is no client around a client.
+    pub fn record(mut self, recorder: Recorder) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
     /// Makes the client. No connection is made yet.
     ///
     /// # Errors
@@ -216,6 +226,7 @@ impl HttpClientBuilder {
             headers,
             timeouts,
             limits: self.limits,
+            recorder: self.recorder,
             options: Options {
                 stream: self.stream,
                 include_usage: self.include_usage,

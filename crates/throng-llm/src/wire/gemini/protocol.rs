@@ -318,7 +318,7 @@ impl Taking<'_> {
     fn close(&mut self, partial: Partial) -> Result<(), LlmError> {
         let key = partial.key;
         let Some(arguments) = partial.into_json() else {
-            self.draft.cut_calls();
+            self.draft.cut();
             return Ok(());
         };
         self.draft.with_calls(self.events, |calls, limits, give| {
