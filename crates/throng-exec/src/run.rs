@@ -61,7 +61,7 @@ where
             buffer: VecDeque::new(),
             returned: 0,
             spent: Vec::new(),
-            batch: (window / 8).clamp(1, 64),
+            batch: (window / 4).clamp(1, 64),
             waited: false,
             logged: false,
         }
@@ -150,8 +150,8 @@ where
         let coop = ready!(poll_proceed(cx));
         if self.buffer.is_empty() || self.returned >= self.batch {
             // A consumer that has waited lets the tasks go first that became ready with it: they may bring outcomes
-            // that it can take at the same time.
-            if std::mem::take(&mut self.waited) {
+            // that it can take at the same time. Where attempts do not wait, there are none.
+            if std::mem::take(&mut self.waited) && !self.core.crew.is_brisk() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -179,7 +179,8 @@ where
         if state.spares.len() < SPARES {
             state.spares.append(&mut self.spent);
         }
-        if had == 0 {
+        let few = waker.is_some() && self.core.lets_gather(&state);
+        if had == 0 && !few {
             state.outbox.swap(&mut self.buffer);
         }
         let over = self.buffer.is_empty() && state.is_over();
@@ -195,7 +196,8 @@ where
         }
         drop(totals);
         drop(unused);
-        if wanted {
+        if (wanted || few) && !self.core.crew.is_brisk() {
+            // No worker is about to look.
             self.core.driver.notify_one();
         }
         if over && !std::mem::replace(&mut self.logged, true) {

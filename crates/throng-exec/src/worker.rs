@@ -69,11 +69,15 @@ where
             };
             if !self.awake {
                 self.awake = true;
-                self.engine.crew().join(1);
+                self.engine.core.crew.join(1);
             }
             now = Instant::now();
-            self.end_attempt(now, came);
-            tokio::task::coop::consume_budget().await;
+            if self.end_attempt(now, came) {
+                // The consumer takes what was gathered on this thread, where it is at hand.
+                tokio::task::yield_now().await;
+            } else {
+                tokio::task::coop::consume_budget().await;
+            }
         }
         // What was left to it is for others.
         if std::mem::take(&mut self.awake) {
@@ -103,7 +107,8 @@ where
         }
     }
 
-    fn end_attempt(&mut self, at: Instant, mut came: Came<R::Output, R::Error>) {
+    /// Returns true if the consumer was woken for what was gathered.
+    fn end_attempt(&mut self, at: Instant, mut came: Came<R::Output, R::Error>) -> bool {
         // Classifying and dropping errors is the user's code; should it panic, the job is still in its place.
         let mut class = None;
         if let Some(assignment) = &mut self.current {
@@ -117,7 +122,7 @@ where
             }
         }
         let Some(Assignment { start, job: inner }) = self.current.take() else {
-            return;
+            return false;
         };
         let (left, end) = match (came.returned, class) {
             (Returned::Value(value), _) => (
@@ -140,7 +145,10 @@ where
             reported: came.reported,
             loser: came.loser,
         };
-        let then = if self.engine.crew().is_brisk() {
+        let then = if core.crew.leave_to_others() {
+            self.awake = false;
+            Then::Stop
+        } else if core.crew.is_brisk() {
             Then::GoOnBriskly
         } else {
             Then::GoOn
@@ -153,12 +161,14 @@ where
             tracing::debug!(run = %core.run, job, attempt, end, retry, "An attempt failed.");
         }
         let (wants_input, launch) = (step.wants_input, step.launch);
+        let yields = then == Then::GoOnBriskly && step.consumer.is_some();
         core.follow_up(step);
         if wants_input {
             self.engine.refill();
         } else if launch {
             self.engine.launch();
         }
+        yields
     }
 }
 
@@ -173,7 +183,7 @@ where
             self.engine.core.lock().starting -= 1;
         }
         if self.awake {
-            self.engine.crew().leave();
+            self.engine.core.crew.leave();
         }
         let Some(Assignment { start, job }) = self.current.take() else {
             return;

@@ -331,6 +331,10 @@ impl Dispatcher {
         self.mode == Mode::Open
     }
 
+    pub(crate) fn window(&self) -> usize {
+        self.settings.window
+    }
+
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
