@@ -140,7 +140,7 @@ impl<J, T, E> Core<J, T, E> {
     }
 
     /// Ends an attempt, whose value, error or panic is in what is left by now, and in the same breath takes the next one
-    /// for the worker.
+    /// for the worker, which has none.
     pub(crate) fn end_attempt(
         &self,
         at: Instant,
@@ -148,7 +148,8 @@ impl<J, T, E> Core<J, T, E> {
         left: Left<J, T, E>,
         ended: Ended,
         then: Then,
-    ) -> (Step, Next<J, T, E>) {
+        next: &mut Next<J, T, E>,
+    ) -> Step {
         let mut state = self.lock();
         let now = state.advance(self.tick(at));
         let ending = state.dispatcher.attempt_ended(now, index, ended);
@@ -158,29 +159,23 @@ impl<J, T, E> Core<J, T, E> {
             state.hedging.remove(&index)
         };
         // A place that the job has taken up is replaced.
-        let spare = match left {
-            Left::Ended(_) => state.spares.pop(),
-            Left::Open(_) => None,
-        };
+        if next.spare.is_none() {
+            next.spare = state.spares.pop();
+        }
         match (ending, left) {
             (Some(ending), left) => state.deliver(index, ending, left),
             (None, Left::Open(job)) => state.waiting[index as usize] = Some(job),
             (None, Left::Ended(_)) => debug_assert!(false, "a value or a panic ends its job"),
         }
-        let next = Next {
-            assignment: if then == Then::Stop {
-                None
-            } else {
-                state.next_assignment(now)
-            },
-            spare,
-        };
+        if then != Then::Stop {
+            next.assignment = state.next_assignment(now);
+        }
         state.deliver_all();
         state.gathering = then == Then::GoOnBriskly && next.assignment.is_some();
         let mut step = self.step(state);
         step.retry = ending.is_none();
         drop(unused);
-        (step, next)
+        step
     }
 
     /// Ends one of the two running attempts of a job without a value.
@@ -224,7 +219,7 @@ impl<J, T, E> Core<J, T, E> {
         let gathering = std::mem::take(&mut state.gathering);
         // An end that is not told yet is for whoever tells of it: a driver that is woken now would look again and again.
         let over = state.is_over();
-        let wakeup = state.dispatcher.next_wakeup();
+        let wakeup = state.dispatcher.sooner_wakeup();
         let sooner = wakeup.is_some_and(|at| state.armed.is_none_or(|armed| at < armed));
         let wanted = state.dispatcher.wanted() > 0;
         let step = Step {

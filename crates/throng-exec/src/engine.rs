@@ -257,8 +257,7 @@ where
             let mut workers = core.lock_workers();
             while workers.try_join_next().is_some() {}
             for _ in 0..n {
-                let mut worker = Worker::new(Arc::clone(self));
-                workers.spawn_on(async move { worker.work().await }, &self.runtime);
+                workers.spawn_on(Worker::new(Arc::clone(self)).work(), &self.runtime);
             }
         }
     }

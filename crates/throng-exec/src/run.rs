@@ -97,13 +97,10 @@ where
     }
 
     fn take_buffered(&mut self) -> Option<Finished<J, T, E>> {
-        let mut record = self.buffer.pop_front()?;
-        let finished = record.take();
+        let record = self.buffer.pop_front()?;
         self.returned += 1;
-        if self.spent.len() < self.batch {
-            self.spent.push(record);
-        }
-        finished
+        self.spent.push(record);
+        self.spent.last_mut()?.take()
     }
 
     /// Gives the outcomes in batches of `size`, the last of which may be smaller. No job waits for a batch to be full or
@@ -160,12 +157,12 @@ where
                 return Poll::Ready(None);
             }
         }
-        let Some(finished) = self.take_buffered() else {
+        if self.buffer.is_empty() {
             self.waited = true;
             return Poll::Pending;
-        };
+        }
         coop.made_progress();
-        Poll::Ready(Some(finished))
+        Poll::Ready(self.take_buffered())
     }
 
     /// Gives places back and takes outcomes; if there are none, notes who waits. Returns true if there will be no more.
@@ -179,6 +176,7 @@ where
         if state.spares.len() < SPARES {
             state.spares.append(&mut self.spent);
         }
+        let surplus = self.spent.split_off(self.spent.len().min(self.batch));
         let few = waker.is_some() && self.core.lets_gather(&state);
         if had == 0 && !few {
             state.outbox.swap(&mut self.buffer);
@@ -195,7 +193,7 @@ where
                 .for_each(|finished| totals.record(finished));
         }
         drop(totals);
-        drop(unused);
+        drop((unused, surplus));
         if (wanted || few) && !self.core.crew.is_brisk() {
             // No worker is about to look.
             self.core.driver.notify_one();
