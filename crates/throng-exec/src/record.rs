@@ -28,6 +28,10 @@ pub(crate) struct Job<J, E> {
     pub(crate) input: J,
     pub(crate) key: Option<Key>,
     /// Of an attempt before; most jobs have none, and then it is a pointer to nothing.
+    #[expect(
+        clippy::box_collection,
+        reason = "a vector takes 24 bytes of every job that waits or runs"
+    )]
     pub(crate) errors: Option<Box<Vec<E>>>,
 }
 

@@ -56,6 +56,10 @@ where
     }
 
     /// Runs attempts until none may start. All of it is one future without another inside, so that nothing is kept twice.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async function would keep room for the worker twice"
+    )]
     pub(crate) fn work(mut self) -> impl Future<Output = ()> + Send {
         async move {
             self.take_first(Instant::now());
