@@ -29,6 +29,7 @@ mod recorded_wires;
 mod replay;
 mod responses;
 mod responses_requests;
+mod sim;
 mod spans;
 mod sse;
 mod support;
