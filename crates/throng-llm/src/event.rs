@@ -200,6 +200,11 @@ impl FinishReason {
         }
     }
 
+    /// Returns true if the answer ends where the model did not mean to end it: what it was writing may be half.
+    pub(crate) const fn is_cut(&self) -> bool {
+        !matches!(self, Self::Stop | Self::ToolCalls | Self::Other(_))
+    }
+
     /// Returns the reason in one word, OpenAI's where it has one.
     pub fn as_str(&self) -> &str {
         match self {

@@ -14,6 +14,8 @@ pub struct Message {
     pub tool_calls: Vec<ToolCall>,
     /// The id of the call that a tool message answers.
     pub tool_call_id: Option<String>,
+    /// Whether a tool message says that the tool failed. Anthropic is told so; for the other wires the text must say it.
+    pub is_error: bool,
     /// A name for the speaker, where a provider takes one.
     pub name: Option<String>,
     /// Opaque reasoning of an assistant message, which the provider wants back as it was; see
@@ -29,6 +31,7 @@ impl Message {
             content: content.into_iter().collect(),
             tool_calls: Vec::new(),
             tool_call_id: None,
+            is_error: false,
             name: None,
             reasoning_opaque: Vec::new(),
         }
@@ -59,6 +62,14 @@ impl Message {
         Self {
             tool_call_id: Some(call_id.into()),
             ..Self::new(Role::Tool, [Part::Text(result.into())])
+        }
+    }
+
+    /// Makes a message that says how a tool call failed.
+    pub fn tool_error(call_id: impl Into<String>, error: impl Into<String>) -> Self {
+        Self {
+            is_error: true,
+            ..Self::tool(call_id, error)
         }
     }
 

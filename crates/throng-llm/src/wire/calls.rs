@@ -31,6 +31,8 @@ struct Call {
     announced: Option<(u32, String)>,
     /// Its end was given.
     ended: bool,
+    /// That its arguments are a whole object is no sign that it is whole.
+    doubtful: bool,
 }
 
 impl Calls {
@@ -169,6 +171,21 @@ impl Calls {
         }
     }
 
+    /// Ends the call of this index, whatever its arguments are.
+    pub(super) fn finish(&mut self, index: u64, give: &mut dyn FnMut(StreamEvent)) {
+        if let Some(at) = self.at(index) {
+            self.calls[at].end(give);
+        }
+    }
+
+    /// Notes that the call of this index may be cut even if its arguments look whole: it ends only if the model
+    /// stopped of itself.
+    pub(super) fn doubt(&mut self, index: u64) {
+        if let Some(at) = self.at(index) {
+            self.calls[at].doubtful = true;
+        }
+    }
+
     /// Returns how many calls have begun.
     pub(super) fn slots(&self) -> u32 {
         self.slots
@@ -255,7 +272,7 @@ impl Calls {
 
 impl Call {
     fn end_if_whole(&mut self, give: &mut dyn FnMut(StreamEvent)) {
-        if is_json_object(&self.arguments) {
+        if !self.doubtful && is_json_object(&self.arguments) {
             self.end(give);
         }
     }

@@ -30,6 +30,8 @@ pub(super) struct Draft {
     refusal: Joiner,
     calls: Calls,
     finish: Option<FinishReason>,
+    /// The provider said that the answer is not whole.
+    cut: bool,
     finished: bool,
     usage: Usage,
     text_bytes: usize,
@@ -56,6 +58,7 @@ impl Draft {
             refusal: Joiner::default(),
             calls: Calls::default(),
             finish: None,
+            cut: false,
             finished: false,
             usage: Usage::default(),
             text_bytes: 0,
@@ -123,11 +126,7 @@ impl Draft {
         if text.is_empty() {
             return Ok(());
         }
-        self.text_bytes += text.len();
-        if self.text_bytes > self.limits.text_bytes {
-            let message = format!("sent more than {} bytes of text", self.limits.text_bytes);
-            return Err(self.error(ErrorKind::TooLarge(Limited::Text), &message));
-        }
+        self.weigh(text.len())?;
         self.start(events);
         self.give(channel.event(text), events);
         Ok(())
@@ -139,14 +138,29 @@ impl Draft {
     ///
     /// If the texts go over their limit.
     pub(super) fn say_opaque(&mut self, part: Value, events: &mut Events) -> Result<(), LlmError> {
-        self.text_bytes += opaque_bytes(&part);
-        if self.text_bytes > self.limits.text_bytes {
-            let message = format!("sent more than {} bytes of text", self.limits.text_bytes);
-            return Err(self.error(ErrorKind::TooLarge(Limited::Text), &message));
-        }
+        self.weigh(opaque_bytes(&part))?;
+        self.give_opaque(part, events);
+        Ok(())
+    }
+
+    /// As [`say_opaque`](Self::say_opaque), for a part that was weighed as it came.
+    pub(super) fn give_opaque(&mut self, part: Value, events: &mut Events) {
         self.start(events);
         self.give(StreamEvent::ReasoningOpaque(part), events);
-        Ok(())
+    }
+
+    /// Counts bytes that are kept.
+    ///
+    /// # Errors
+    ///
+    /// If the texts go over their limit.
+    pub(super) fn weigh(&mut self, bytes: usize) -> Result<(), LlmError> {
+        self.text_bytes += bytes;
+        if self.text_bytes <= self.limits.text_bytes {
+            return Ok(());
+        }
+        let message = format!("sent more than {} bytes of text", self.limits.text_bytes);
+        Err(self.error(ErrorKind::TooLarge(Limited::Text), &message))
     }
 
     /// Lets the tool calls take something in.
@@ -201,6 +215,11 @@ impl Draft {
         self.finish.get_or_insert(reason);
     }
 
+    /// Notes that the answer is not whole, whatever the reason.
+    pub(super) fn cut(&mut self) {
+        self.cut = true;
+    }
+
     /// Gives the last events, if the model said why it stopped.
     pub(super) fn end(&mut self, events: &mut Events) {
         let Some(mut finish) = self.finish.clone() else {
@@ -216,10 +235,7 @@ impl Draft {
                 self.give(channel.event(half.to_string()), events);
             }
         }
-        let cut = !matches!(
-            finish,
-            FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other(_)
-        );
+        let cut = self.cut || finish.is_cut();
         let Self { calls, received, .. } = self;
         let called = std::mem::take(calls).end(cut, &mut |event| note(received, event, events));
         if finish == FinishReason::Stop && called {

@@ -25,7 +25,7 @@ impl Text<'_> {
 pub(super) struct Count(pub(super) Option<u64>);
 
 /// An object.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Obj<T>(pub(super) Option<T>);
 
 impl<T> Default for Obj<T> {

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 /// A JSON text in which each lone half is written as `marker` and four hexadecimal digits.
 pub(super) struct Marked {
     pub(super) json: String,
@@ -104,6 +106,15 @@ impl Joiner {
         joined
     }
 
+    /// Appends the next piece to a text.
+    pub(super) fn join_onto(&mut self, whole: &mut String, text: &str, marker: Option<char>) {
+        if self.high.is_none() && marker.is_none() {
+            whole.push_str(text);
+        } else {
+            whole.push_str(&self.join(Cow::Borrowed(text), marker));
+        }
+    }
+
     /// Gives up a half that waits: returns U+FFFD for it.
     pub(super) fn finish(&mut self) -> Option<char> {
         self.high.take().map(|_| char::REPLACEMENT_CHARACTER)
@@ -116,6 +127,25 @@ pub(super) fn whole(text: Cow<'_, str>, marker: Option<char>) -> String {
     let mut whole = joiner.join(text, marker);
     whole.extend(joiner.finish());
     whole
+}
+
+/// Returns a JSON value whose texts are not continued, with U+FFFD in the place of each lone half.
+pub(super) fn whole_value(value: Value, marker: Option<char>) -> Value {
+    if marker.is_none() {
+        return value;
+    }
+    match value {
+        Value::String(text) => Value::String(whole(Cow::Owned(text), marker)),
+        Value::Array(items) => items.into_iter().map(|item| whole_value(item, marker)).collect(),
+        Value::Object(members) => {
+            let text = |name| whole(Cow::Owned(name), marker);
+            members
+                .into_iter()
+                .map(|(name, value)| (text(name), whole_value(value, marker)))
+                .collect()
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]

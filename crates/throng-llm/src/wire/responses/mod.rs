@@ -1,5 +1,7 @@
 //! OpenAI's Responses, streamed or in one piece.
 
+mod items;
 mod protocol;
+mod response;
 
 pub(super) use protocol::Responses;
