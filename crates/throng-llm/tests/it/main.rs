@@ -9,6 +9,7 @@ mod faults;
 mod fuzzed;
 mod http;
 mod laws;
+mod llama;
 mod recorded;
 mod sse;
 mod support;
