@@ -38,7 +38,7 @@ pub(super) struct Frame<'a> {
 /// Makes the protocol of a wire.
 pub(super) fn protocol(wire: Wire) -> Box<dyn Protocol> {
     match wire {
-        Wire::OpenAiChat => Box::new(chat::Chat::default()),
+        Wire::OpenAiChat => Box::new(chat::Chat),
         Wire::OpenAiResponses => Box::new(responses::Responses::default()),
         Wire::Anthropic => Box::new(anthropic::Anthropic::default()),
         Wire::Gemini => Box::new(gemini::Gemini::default()),

@@ -2,6 +2,8 @@
 #![cfg(feature = "openai")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod anthropic;
+mod anthropic_requests;
 mod cassettes;
 mod chat;
 mod clocks;
@@ -11,5 +13,9 @@ mod http;
 mod laws;
 mod llama;
 mod recorded;
+mod recorded_wires;
+mod responses;
+mod responses_requests;
 mod sse;
 mod support;
+mod two_wires;

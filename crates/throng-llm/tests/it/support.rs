@@ -115,6 +115,15 @@ pub(crate) fn sse(frames: &[&str]) -> String {
     frames.iter().map(|frame| format!("data: {frame}\n\n")).collect()
 }
 
+/// Writes frames as server-sent events with the name of their `type`.
+pub(crate) fn named(frames: &[serde_json::Value]) -> String {
+    let name = |frame: &serde_json::Value| frame["type"].as_str().unwrap().to_owned();
+    frames
+        .iter()
+        .map(|frame| format!("event: {}\ndata: {frame}\n\n", name(frame)))
+        .collect()
+}
+
 /// A frame with a text delta.
 pub(crate) fn delta(text: &str) -> String {
     serde_json::json!({"id": "c1", "model": "m1", "choices": [{"index": 0, "delta": {"content": text}}]})

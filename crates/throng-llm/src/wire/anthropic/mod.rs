@@ -1,6 +1,7 @@
 //! Anthropic's Messages, streamed or in one piece.
 
 mod blocks;
+mod content;
 mod message;
 mod protocol;
 

@@ -6,14 +6,14 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::blocks::{Block, Blocks, Thinking, input};
-use super::message::{Delta, Piece, RawUsage};
+use super::blocks::{Block, Blocks};
+use super::message::{Piece, RawUsage};
 use crate::wire::draft::{Channel, Draft, Events};
 use crate::wire::fault::{Fault, says_error};
 use crate::wire::lenient::Obj;
 use crate::wire::protocol::{Frame, Protocol, is_sign_of_life};
 use crate::wire::read::{Form, read_object};
-use crate::wire::surrogate::{whole, whole_value};
+use crate::wire::surrogate::whole_value;
 use crate::{ErrorKind, FinishReason, LlmError, StreamEvent};
 
 /// The answers of Anthropic's Messages.
@@ -21,7 +21,7 @@ use crate::{ErrorKind, FinishReason, LlmError, StreamEvent};
 pub(in crate::wire) struct Anthropic {
     /// The id of the message that has begun.
     begun: Option<Option<String>>,
-    blocks: Blocks,
+    pub(super) blocks: Blocks,
     usage: RawUsage,
 }
 
@@ -64,10 +64,10 @@ impl Protocol for Anthropic {
 }
 
 /// A frame being taken into the answer.
-struct Taking<'a> {
-    message: &'a mut Anthropic,
-    draft: &'a mut Draft,
-    events: &'a mut Events,
+pub(super) struct Taking<'a> {
+    pub(super) message: &'a mut Anthropic,
+    pub(super) draft: &'a mut Draft,
+    pub(super) events: &'a mut Events,
 }
 
 impl Taking<'_> {
@@ -216,131 +216,6 @@ impl Taking<'_> {
         reason.map_or(Ok(()), |reason| self.stop(reason))
     }
 
-    /// Takes the beginning of a block, or a whole one. Returns false if it has something that is not known.
-    fn block_start(&mut self, index: Option<u64>, block: &Value) -> Result<bool, LlmError> {
-        if let Some(index) = index
-            && let Some(before) = self.message.blocks.take(Some(index))
-        {
-            self.close(before)?;
-        }
-        let at = index.unwrap_or_default();
-        let text = |name: &str| block.get(name).and_then(Value::as_str).map(str::to_owned);
-        match text("type").as_deref() {
-            Some("text") => {
-                self.say(Channel::Text, text("text").map(Cow::Owned), None)?;
-                let cited = block.get("citations").and_then(Value::as_array);
-                return Ok(cited.is_none_or(Vec::is_empty));
-            }
-            Some("thinking") => {
-                let (text, signature) = (
-                    text("thinking").unwrap_or_default(),
-                    text("signature").unwrap_or_default(),
-                );
-                self.draft.weigh(signature.len())?;
-                self.say(Channel::Reasoning, Some(Cow::Borrowed(&text)), None)?;
-                self.open_thinking(at, Thinking::new(text, signature))?;
-            }
-            Some("redacted_thinking") => self.draft.say_opaque(block.clone(), self.events)?,
-            Some("tool_use") => {
-                let key = self.message.blocks.next_key();
-                let (id, name) = (text("id"), text("name").unwrap_or_default());
-                self.draft.with_calls(self.events, |calls, limits, give| {
-                    calls.open(key, id, name, limits, give)
-                })?;
-                let input = input(block);
-                self.message.blocks.push(at, Block::Tool { key, input });
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    /// Takes a delta by its own type: the block's start may have been lost.
-    fn block_delta(
-        &mut self,
-        index: Option<u64>,
-        delta: Delta<'_>,
-        marker: Option<char>,
-        raw: &str,
-    ) -> Result<(), LlmError> {
-        match delta.kind() {
-            "text_delta" => self.say(Channel::Text, delta.text.0, marker)?,
-            "thinking_delta" => {
-                if let Some(text) = delta.thinking.filled()
-                    && let Some(thinking) = self.thinking(index)?
-                {
-                    thinking.add(text, marker);
-                }
-                self.say(Channel::Reasoning, delta.thinking.0, marker)?;
-            }
-            "signature_delta" => {
-                if let Some(signature) = delta.signature.0.filter(|text| !text.is_empty()) {
-                    self.draft.weigh(signature.len())?;
-                    if let Some(thinking) = self.thinking(index)? {
-                        thinking.sign(whole(signature, marker));
-                    }
-                }
-            }
-            "input_json_delta" => {
-                let piece = delta.partial_json.0.unwrap_or_default();
-                let call = self.message.blocks.call(index);
-                let known = match call {
-                    Some(key) => self.draft.with_calls(self.events, |calls, limits, give| {
-                        calls.append(key, piece, marker, limits, give)
-                    })?,
-                    None => false,
-                };
-                if !known {
-                    self.unknown(raw);
-                }
-            }
-            _ => self.unknown(raw),
-        }
-        Ok(())
-    }
-
-    /// Returns the open thinking of an index; opens one if its start was lost.
-    fn thinking(&mut self, index: Option<u64>) -> Result<Option<&mut Thinking>, LlmError> {
-        if self.message.blocks.thinking(index).is_none() {
-            self.open_thinking(index.unwrap_or_default(), Thinking::default())?;
-        }
-        Ok(self.message.blocks.thinking(index))
-    }
-
-    fn open_thinking(&mut self, index: u64, thinking: Thinking) -> Result<(), LlmError> {
-        if let Some(before) = self.message.blocks.take_thinking() {
-            self.close(before)?;
-        }
-        self.message.blocks.push(index, Block::Thinking(thinking));
-        Ok(())
-    }
-
-    /// Takes the end of a block.
-    fn close(&mut self, block: Block) -> Result<(), LlmError> {
-        let (key, input) = match block {
-            Block::Tool { key, input } => (key, input),
-            Block::Thinking(thinking) => {
-                if let Some(signed) = thinking.into_signed() {
-                    self.draft.give_opaque(signed, self.events);
-                }
-                return Ok(());
-            }
-        };
-        let empty = self.draft.with_calls(self.events, |calls, limits, give| {
-            if let Some(input) = input
-                && calls.arguments(key) == Some("")
-            {
-                calls.append(key, input.into(), None, limits, give)?;
-            }
-            calls.close(key, give);
-            Ok(calls.arguments(key) == Some(""))
-        })?;
-        if empty {
-            self.message.blocks.empty.push(key);
-        }
-        Ok(())
-    }
-
     /// Takes the reason why the model stopped. Blocks whose end was lost end here, and if the answer was not cut, the
     /// calls without any arguments are whole: they take none.
     fn stop(&mut self, reason: &str) -> Result<(), LlmError> {
@@ -372,7 +247,7 @@ impl Taking<'_> {
         Ok(())
     }
 
-    fn say(
+    pub(super) fn say(
         &mut self,
         channel: Channel,
         text: Option<Cow<'_, str>>,
@@ -388,7 +263,7 @@ impl Taking<'_> {
         }
     }
 
-    fn unknown(&mut self, raw: &str) {
+    pub(super) fn unknown(&mut self, raw: &str) {
         self.events
             .push_back(StreamEvent::Unknown { raw: raw.to_owned() });
     }

@@ -1,6 +1,7 @@
 //! OpenAI's Responses, streamed or in one piece.
 
 mod items;
+mod output;
 mod protocol;
 mod response;
 
