@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: runs bench targets and keeps their figures in one form.
 //!
-//! The targets are those of package `throng-benches`, and those of `benches/peers`, a workspace of its own. Each finds in `THRONG_BENCH_OUT` the file into which it writes
+//! The targets are those of package `throng-benches`, and those of `benches/peers`, a workspace of its own. Each finds
+//! in `THRONG_BENCH_OUT` the file into which it writes
 //! `{"results":[{"name","unit","median","min","max"}],"ratios":{NAME:NUMBER}}`. This command adds where and on what
 //! the figures were measured.
 

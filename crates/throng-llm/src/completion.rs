@@ -35,6 +35,8 @@ pub struct Completion {
     pub request_id: Option<String>,
     /// The rate limits that came with the answer.
     pub limits: RateLimits,
+    /// Whether the answer came from a [`Cache`](crate::Cache).
+    pub cached: bool,
     /// From the beginning of the call to the first content.
     pub first_content: Option<Duration>,
     /// From the beginning of the call to its end.
@@ -53,6 +55,7 @@ impl Completion {
                 self.model = started.model;
                 self.request_id = started.request_id;
                 self.limits = started.limits;
+                self.cached = started.cached;
             }
             StreamEvent::TextDelta(text) => append(&mut self.text, text),
             StreamEvent::ReasoningDelta(text) => append(&mut self.reasoning, text),

@@ -260,7 +260,10 @@ impl Classify for LlmError {
             | ErrorKind::QuotaExhausted
             | ErrorKind::ContentFilter
             | ErrorKind::TooLarge(_)
-            | ErrorKind::Cancelled => ErrorClass::Permanent,
+            | ErrorKind::Cancelled
+            | ErrorKind::CostLimit
+            | ErrorKind::UnknownPrice
+            | ErrorKind::NotRecorded => ErrorClass::Permanent,
             ErrorKind::RateLimited => ErrorClass::Throttled { retry_after },
             ErrorKind::Overloaded => ErrorClass::Overloaded { retry_after },
             ErrorKind::Timeout(_) => ErrorClass::Timeout,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use throng_core::Usage;
 
@@ -18,7 +19,8 @@ use crate::{RateLimits, ToolCall};
 /// 4. [`Usage`](Self::Usage) is a snapshot: a later one replaces an earlier one.
 /// 5. The events do not depend on how the bytes were split on their way.
 /// 6. Folding the events gives what the answer in one piece would have said.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StreamEvent {
     /// The provider began to answer. Comes before all others but [`KeepAlive`](Self::KeepAlive) and
@@ -101,17 +103,25 @@ impl StreamEvent {
 }
 
 /// What a provider said when it began to answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Started {
     /// The answer's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The model that answers; may name a version that the request did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The request's id in the provider's logs, from the headers.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// The rate limits, from the headers.
+    #[serde(skip_serializing_if = "RateLimits::is_empty")]
     pub limits: RateLimits,
+    /// Whether the answer comes from a [`Cache`](crate::Cache): it cost nothing, and its limits are empty.
+    #[serde(skip_serializing_if = "is_false")]
+    pub cached: bool,
 }
 
 impl Started {
@@ -147,10 +157,26 @@ impl Started {
         self.limits = limits;
         self
     }
+
+    /// Says that the answer comes from a cache, which takes the rate limits away: they are those of another time.
+    #[must_use]
+    pub fn from_cache(mut self) -> Self {
+        self.cached = true;
+        self.limits = RateLimits::default();
+        self
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Why a model stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// Serialized as its text: see [`as_str`](Self::as_str).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 #[non_exhaustive]
 pub enum FinishReason {
     /// It had said everything, or came to a stop text.

@@ -39,6 +39,44 @@ pub enum ErrorKind {
     TooLarge(Limited),
     /// The caller cancelled the call. Permanent.
     Cancelled,
+    /// A [`Metered`](crate::Metered) client had reached its limit, so nothing was sent. Permanent.
+    CostLimit,
+    /// A [`Metered`](crate::Metered) client with a limit knows no price of the model, so nothing was sent. Permanent.
+    UnknownPrice,
+    /// A replay has no recording of the call. Permanent.
+    NotRecorded,
+}
+
+impl ErrorKind {
+    /// Returns the kind's name: `auth`, `bad_request`, `timeout_first_content`, `too_large` and so on. The names are
+    /// stable within a major version.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::BadRequest => "bad_request",
+            Self::NotFound => "not_found",
+            Self::ContextOverflow => "context_overflow",
+            Self::QuotaExhausted => "quota_exhausted",
+            Self::ContentFilter => "content_filter",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::Server => "server",
+            Self::Timeout(Clock::Connect) => "timeout_connect",
+            Self::Timeout(Clock::FirstContent) => "timeout_first_content",
+            Self::Timeout(Clock::Idle) => "timeout_idle",
+            Self::Timeout(Clock::Total) => "timeout_total",
+            Self::Timeout(Clock::Deadline) => "timeout_deadline",
+            Self::Connect => "connect",
+            Self::Transport => "transport",
+            Self::Protocol => "protocol",
+            Self::Truncated => "truncated",
+            Self::TooLarge(_) => "too_large",
+            Self::Cancelled => "cancelled",
+            Self::CostLimit => "cost_limit",
+            Self::UnknownPrice => "unknown_price",
+            Self::NotRecorded => "not_recorded",
+        }
+    }
 }
 
 /// How large a prompt is that does not fit, and what fits: in tokens, as far as the provider said.

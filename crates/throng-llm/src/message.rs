@@ -1,25 +1,32 @@
 //! Messages of a conversation: who speaks, in which parts, and which tools are called.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// One message of a conversation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
     /// What is said, in order.
+    #[serde(default)]
     pub content: Vec<Part>,
     /// The tools that an assistant message calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
     /// The id of the call that a tool message answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
     /// Whether a tool message says that the tool failed. Anthropic is told so; for the other wires the text must say it.
+    #[serde(default, skip_serializing_if = "is_false")]
     pub is_error: bool,
     /// A name for the speaker, where a provider takes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Opaque reasoning of an assistant message, which the provider wants back as it was; see
     /// [`StreamEvent::ReasoningOpaque`](crate::StreamEvent::ReasoningOpaque).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasoning_opaque: Vec<Value>,
 }
 
@@ -95,8 +102,14 @@ impl Message {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// Who speaks in a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Role {
     /// Sets the rules of the conversation.
@@ -125,7 +138,8 @@ impl Role {
 }
 
 /// One part of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Part {
     /// Text.
@@ -147,12 +161,13 @@ impl From<String> for Part {
 }
 
 /// An image in a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Image {
     /// Where it is.
     pub source: ImageSource,
     /// How closely the model is to look: `low`, `high` or `auto` for OpenAI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
@@ -185,7 +200,8 @@ impl Image {
 }
 
 /// Where an image is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ImageSource {
     /// At an address.
@@ -200,7 +216,7 @@ pub enum ImageSource {
 }
 
 /// A call of a tool, as the model asked for it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolCall {
     /// The id that the answer must name. If the provider gave none, it is `call_` and the number of the call's slot.

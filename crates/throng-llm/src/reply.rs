@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::Span;
 
+use crate::span::CallSpan;
 use crate::wire::Decoder;
 use crate::{CallContext, Clock, ErrorKind, LlmError, StreamEvent, Timeouts};
 
@@ -40,8 +41,9 @@ pub(crate) struct Reply<S> {
     error: Option<LlmError>,
     clocks: Clocks,
     cancelled: Option<Cancelled>,
+    start: Instant,
     finish: Option<Finish>,
-    span: Span,
+    span: CallSpan,
     /// Bytes read after the last event; `None` before it.
     drained: Option<usize>,
 }
@@ -71,8 +73,9 @@ impl<S> Reply<S> {
             error: None,
             clocks: Clocks::new(timeouts, cx.deadline(), start),
             cancelled,
+            start,
             finish: None,
-            span: Span::none(),
+            span: CallSpan::of(Span::none(), start),
             drained: None,
         }
     }
@@ -87,34 +90,16 @@ impl<S> Reply<S> {
     /// Sets the span in which the outcome is recorded.
     #[cfg(feature = "http")]
     pub(crate) fn with_span(mut self, span: Span) -> Self {
-        self.span = span;
+        self.span = CallSpan::of(span, self.start);
         self
     }
 
     /// Gives the next event that waits, or the error after them.
     fn next_waiting(&mut self) -> Option<Result<StreamEvent, LlmError>> {
         if let Some(event) = self.events.pop_front() {
-            match &event {
-                StreamEvent::Started(started) => {
-                    if let Some(id) = &started.id {
-                        self.span.record("gen_ai.response.id", id.as_str());
-                    }
-                    if let Some(model) = &started.model {
-                        self.span.record("gen_ai.response.model", model.as_str());
-                    }
-                }
-                StreamEvent::Finished { finish, usage } => {
-                    self.span
-                        .record("gen_ai.response.finish_reasons", finish.as_str());
-                    if let Some(tokens) = usage.input_tokens {
-                        self.span.record("gen_ai.usage.input_tokens", tokens);
-                    }
-                    if let Some(tokens) = usage.output_tokens {
-                        self.span.record("gen_ai.usage.output_tokens", tokens);
-                    }
-                    self.drained = Some(0);
-                }
-                _ => {}
+            self.span.event(&event);
+            if matches!(event, StreamEvent::Finished { .. }) {
+                self.drained = Some(0);
             }
             return Some(Ok(event));
         }
@@ -124,7 +109,7 @@ impl<S> Reply<S> {
             Some(finish) => finish(error),
             None => error,
         };
-        record_failure(&self.span, &error);
+        self.span.error(&error);
         Some(Err(error))
     }
 
@@ -225,8 +210,14 @@ where
                     Poll::Ready(Some(Ok(bytes))) => this.take_bytes(&bytes),
                     Poll::Ready(Some(Err(error))) => {
                         this.body = None;
-                        let broken = this.local_error(ErrorKind::Transport, "broke the connection");
-                        this.give_up(broken.with_source(error));
+                        // A source that knows better what happened says so itself.
+                        let error = match error.into().downcast::<LlmError>() {
+                            Ok(own) => *own,
+                            Err(error) => this
+                                .local_error(ErrorKind::Transport, "broke the connection")
+                                .with_source(error),
+                        };
+                        this.give_up(error);
                     }
                     Poll::Ready(None) => {
                         this.body = None;
@@ -261,12 +252,6 @@ impl<S> Reply<S> {
         self.local_error(ErrorKind::Cancelled, "call was cancelled")
             .with_received(self.decoder.received())
     }
-}
-
-/// Records a failure in its call's span. The server's message is left out: it may repeat the prompt.
-pub(crate) fn record_failure(span: &Span, error: &LlmError) {
-    span.record("error.type", tracing::field::debug(error.kind()));
-    tracing::debug!(parent: span, kind = ?error.kind(), status = error.status(), code = error.code(), "A call failed.");
 }
 
 /// Says that a clock ran out.

@@ -1,5 +1,6 @@
 //! What is asked of a model, in no provider's words.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Message, Part};
@@ -21,7 +22,8 @@ use crate::{Message, Part};
 ///     .temperature(0.0);
 /// assert_eq!(request.messages.len(), 2);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Request {
     /// The model, by the provider's name for it.
@@ -29,28 +31,39 @@ pub struct Request {
     /// The conversation so far.
     pub messages: Vec<Message>,
     /// The tools that the model may call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolSpec>,
     /// Whether it must.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<ToolChoice>,
     /// Whether it may call several tools at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel_tool_calls: Option<bool>,
     /// How many tokens the answer may have at most, those of reasoning included.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
     /// The sampling temperature.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     /// The share of probability to sample from.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
     /// Texts before which the answer ends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
     /// A seed, for providers that can repeat an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<i64>,
     /// The form that the answer must have.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub response_format: Option<ResponseFormat>,
     /// How much to reason: `low`, `medium`, `high` and so on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<String>,
     /// Further members of the request's JSON object, in the provider's words. They win over what is set above.
     ///
     /// `stream` cannot be set here, nor `n` other than 1: the answer could not be read.
+    #[serde(skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
 }
 
@@ -182,16 +195,19 @@ impl Request {
 }
 
 /// A tool that a model may call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolSpec {
     /// Its name.
     pub name: String,
     /// What it does, for the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The JSON schema of its arguments.
+    #[serde(default)]
     pub parameters: Value,
     /// Whether the provider must keep the arguments to the schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
 }
 
@@ -222,7 +238,8 @@ impl ToolSpec {
 }
 
 /// Whether a model must call a tool.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ToolChoice {
     /// It may.
@@ -236,7 +253,8 @@ pub enum ToolChoice {
 }
 
 /// The form that an answer must have.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ResponseFormat {
     /// Text of any form.
@@ -250,6 +268,7 @@ pub enum ResponseFormat {
         /// The schema.
         schema: Value,
         /// Whether the provider must enforce all of it.
+        #[serde(default)]
         strict: bool,
     },
 }

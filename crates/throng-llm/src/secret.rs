@@ -6,11 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 
 /// What stands in the place of a key.
-const REDACTED: &str = "[redacted]";
+pub(crate) const REDACTED: &str = "[redacted]";
 
 /// A shorter text than this is not looked for in answers: it would match ordinary words.
 #[cfg(feature = "http")]
-const MIN_SCRUBBED: usize = 4;
+pub(crate) const MIN_SCRUBBED: usize = 4;
 
 /// A key or another text that must not be shown. `Debug` prints `[redacted]`; there is no `Display`.
 #[derive(Clone)]

@@ -13,6 +13,8 @@ pub(super) struct Body<'a> {
     stream: bool,
     stream_options: Option<Value>,
     max_tokens: MaxTokensField,
+    seed_member: &'static str,
+    reasoning_details: bool,
 }
 
 impl<'a> Body<'a> {
@@ -32,6 +34,8 @@ impl<'a> Body<'a> {
             stream: options.stream,
             stream_options,
             max_tokens: options.max_tokens,
+            seed_member: options.seed_member,
+            reasoning_details: options.reasoning_details,
         }
     }
 }
@@ -41,9 +45,13 @@ impl Serialize for Body<'_> {
         let request = self.request;
         let mut body = Members::new(request, serializer)?;
         body.member("model", Some(&request.model).filter(|model| !model.is_empty()))?;
+        let message = |message| MessageBody {
+            message,
+            reasoning_details: self.reasoning_details,
+        };
         body.member(
             "messages",
-            Some(request.messages.iter().map(MessageBody).collect::<Vec<_>>()),
+            Some(request.messages.iter().map(message).collect::<Vec<_>>()),
         )?;
         body.member("stream", Some(self.stream))?;
         body.member("stream_options", self.stream_options.as_ref())?;
@@ -55,7 +63,7 @@ impl Serialize for Body<'_> {
         body.member("temperature", request.temperature)?;
         body.member("top_p", request.top_p)?;
         body.member("stop", Some(&request.stop).filter(|stop| !stop.is_empty()))?;
-        body.member("seed", request.seed)?;
+        body.member(self.seed_member, request.seed)?;
         body.member("tools", filled(request.tools.iter().map(tool).collect()))?;
         body.member("tool_choice", request.tool_choice.as_ref().map(tool_choice))?;
         body.member("parallel_tool_calls", request.parallel_tool_calls)?;
@@ -68,11 +76,14 @@ impl Serialize for Body<'_> {
     }
 }
 
-struct MessageBody<'a>(&'a Message);
+struct MessageBody<'a> {
+    message: &'a Message,
+    reasoning_details: bool,
+}
 
 impl Serialize for MessageBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let message = self.0;
+        let message = self.message;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("role", message.role.as_str())?;
         match &*message.content {
@@ -102,8 +113,15 @@ impl Serialize for MessageBody<'_> {
         if let Some(id) = &message.tool_call_id {
             map.serialize_entry("tool_call_id", id)?;
         }
-        if !message.reasoning_opaque.is_empty() {
-            map.serialize_entry("reasoning_details", &message.reasoning_opaque)?;
+        if self.reasoning_details {
+            // The opaque reasoning of other wires says nothing here.
+            let details = message.reasoning_opaque.iter().filter(|part| {
+                let type_ = part.get("type").and_then(Value::as_str);
+                type_.is_some_and(|type_| type_.starts_with("reasoning."))
+            });
+            if let Some(details) = filled(details.collect()) {
+                map.serialize_entry("reasoning_details", &details)?;
+            }
         }
         map.end()
     }

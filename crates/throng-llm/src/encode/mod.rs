@@ -6,12 +6,15 @@ mod anthropic;
 mod chat;
 #[cfg(feature = "gemini")]
 mod gemini;
+#[cfg(any(feature = "openai", feature = "anthropic"))]
 mod members;
 #[cfg(feature = "ollama")]
 mod ollama;
 mod options;
 #[cfg(feature = "openai")]
 mod responses;
+#[cfg(any(feature = "gemini", feature = "ollama"))]
+mod words;
 mod write;
 
 pub use options::MaxTokensField;

@@ -9,6 +9,10 @@ pub(crate) struct Options {
     pub(crate) max_tokens: MaxTokensField,
     /// Whether the server is OpenAI's own, which takes members that others refuse.
     pub(crate) is_openai: bool,
+    /// Chat Completions: under which name the seed is sent.
+    pub(crate) seed_member: &'static str,
+    /// Chat Completions: send opaque reasoning back as `reasoning_details`.
+    pub(crate) reasoning_details: bool,
     /// What is sent where the request sets no limit of output tokens and the wire demands one.
     pub(crate) default_max_output_tokens: u32,
 }

@@ -9,6 +9,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use super::address::{Address, presentable};
 use super::client::{HttpClient, Inner};
 use super::headers::{self, own_header};
+use super::recorder::Recorder;
 use super::transport::{self, Peer};
 use crate::encode::{MaxTokensField, Options, is_supported};
 use crate::{InvalidConfig, Limits, Secret, Timeouts, Wire};
@@ -32,7 +33,10 @@ pub struct HttpClientBuilder {
     stream: bool,
     include_usage: bool,
     max_tokens: Option<MaxTokensField>,
+    seed_member: &'static str,
+    reasoning_details: Option<bool>,
     default_max_output_tokens: u32,
+    recorder: Option<Recorder>,
 }
 
 impl HttpClientBuilder {
@@ -54,7 +58,10 @@ impl HttpClientBuilder {
             stream: true,
             include_usage: true,
             max_tokens: None,
+            seed_member: "seed",
+            reasoning_details: None,
             default_max_output_tokens: 4096,
+            recorder: None,
         }
     }
 
@@ -131,10 +138,30 @@ impl HttpClientBuilder {
         self
     }
 
+    /// Says whether opaque reasoning of earlier answers is sent back over Chat Completions, as the `reasoning_details`
+    /// in which OpenRouter gave it. By default to all servers but `api.openai.com`, which does not know that member.
+    pub fn reasoning_details(mut self, send: bool) -> Self {
+        self.reasoning_details = Some(send);
+        self
+    }
+
+    /// Says under which name the seed is sent over Chat Completions.
+    pub(crate) fn seed_member(mut self, name: &'static str) -> Self {
+        self.seed_member = name;
+        self
+    }
+
     /// Sets the limit of output tokens that is sent where a request has none and the wire demands one, as Anthropic's
     /// does. Default 4,096.
     pub fn default_max_output_tokens(mut self, tokens: u32) -> Self {
         self.default_max_output_tokens = tokens;
+        self
+    }
+
+    /// Records every call. Only here are the bytes seen that a [`Replay`](crate::Replay) needs, and the keys known that
+    /// must not be in them; so this is no client around a client.
+    pub fn record(mut self, recorder: Recorder) -> Self {
+        self.recorder = Some(recorder);
         self
     }
 
@@ -199,6 +226,7 @@ impl HttpClientBuilder {
             headers,
             timeouts,
             limits: self.limits,
+            recorder: self.recorder,
             options: Options {
                 stream: self.stream,
                 include_usage: self.include_usage,
@@ -208,6 +236,8 @@ impl HttpClientBuilder {
                     MaxTokensField::MaxTokens
                 }),
                 is_openai,
+                seed_member: self.seed_member,
+                reasoning_details: self.reasoning_details.unwrap_or(!is_openai),
                 default_max_output_tokens: self.default_max_output_tokens,
             },
         }))

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::time::Instant;
-use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use super::address::Address;
 use super::builder::HttpClientBuilder;
-use super::transport::{Body, Peer, send};
+use super::recorder::Recorder;
+use super::tape::{Body, Tape};
+use super::transport::{Peer, send};
 use crate::encode::{self, Options};
-use crate::reply::{Reply, record_failure};
+use crate::middleware::Tap;
+use crate::reply::Reply;
+use crate::secret::scrub;
+use crate::span::{CallSpan, record_failure};
 use crate::wire::Decoder;
 use crate::{CallContext, ErrorKind, EventStream, Limits, LlmClient, LlmError, Request, Timeouts, Wire};
 
@@ -32,6 +36,7 @@ pub(super) struct Inner {
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
     pub(super) options: Options,
+    pub(super) recorder: Option<Recorder>,
 }
 
 impl HttpClient {
@@ -72,7 +77,7 @@ impl LlmClient for HttpClient {
         cx: CallContext,
     ) -> BoxFuture<'static, Result<EventStream, LlmError>> {
         let inner = Arc::clone(&self.0);
-        let span = inner.span(&request, &cx);
+        let span = CallSpan::open(&inner.peer.provider, &request.model, &inner.peer.host, &cx);
         Box::pin(async move { inner.call(&request, &cx).await }.instrument(span))
     }
 }
@@ -82,16 +87,41 @@ impl Inner {
         let start = Instant::now();
         let span = Span::current();
         let secrets = Arc::clone(&self.peer.secrets);
+        let tape = self.tape(request, cx);
         let reply = self
-            .reply(request, cx, start, span.clone())
+            .reply(request, cx, start, span.clone(), tape.as_ref())
             .await
             .map_err(|error| {
                 let error = error.without_secrets(&secrets);
                 record_failure(&span, &error);
+                if let Some(tape) = &tape {
+                    tape.failed(&error);
+                }
                 error
             })?;
         let finish = Box::new(move |error: LlmError| error.without_secrets(&secrets));
-        Ok(Box::pin(reply.with_finish(finish)))
+        let events: EventStream = Box::pin(reply.with_finish(finish));
+        Ok(match tape {
+            Some(tape) => Tap::stream(events, tape),
+            None => events,
+        })
+    }
+
+    /// Begins to record a call, if there is a recorder.
+    fn tape(&self, request: &Request, cx: &CallContext) -> Option<Tape> {
+        let recorder = self.recorder.as_ref()?;
+        let key = (
+            Arc::clone(&self.peer.provider),
+            request.fingerprint(),
+            cx.repeat(),
+        );
+        Some(Tape::new(
+            recorder,
+            &self.peer.secrets,
+            self.wire,
+            &request.model,
+            key,
+        ))
     }
 
     async fn reply(
@@ -100,6 +130,7 @@ impl Inner {
         cx: &CallContext,
         start: Instant,
         span: Span,
+        tape: Option<&Tape>,
     ) -> Result<Reply<Body>, LlmError> {
         let (peer, stream) = (&self.peer, self.options.stream);
         let body = encode::write(self.wire, request, &self.options)
@@ -109,43 +140,21 @@ impl Inner {
             Wire::Ollama => "application/x-ndjson",
             _ => "text/event-stream",
         };
+        let url = self.address.of_call(&request.model, stream);
+        if let Some(tape) = tape {
+            tape.sent(&url, &body);
+        }
         let sent = self
             .client
-            .post(self.address.of_call(&request.model, stream))
+            .post(url)
             .headers(self.headers.clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(ACCEPT, HeaderValue::from_static(accept))
             .body(body);
-        let (facts, body) = send(peer, sent, &self.timeouts, cx, start).await?;
+        let (facts, body) = send(peer, sent, &self.timeouts, cx, start, tape).await?;
+        let request_id = facts.request_id.map(|id| scrub(&id, &peer.secrets).into_owned());
         let decoder = Decoder::new(self.wire, Arc::clone(&peer.provider), self.limits)
-            .with_headers(facts.request_id.clone(), facts.limits);
+            .with_headers(request_id, facts.limits);
         Ok(Reply::new(body, decoder, self.timeouts, cx, start).with_span(span))
-    }
-
-    /// Makes the span of a call, with the names of OpenTelemetry. Neither prompts nor answers are in it.
-    fn span(&self, request: &Request, cx: &CallContext) -> Span {
-        macro_rules! span {
-            ($($parent:tt)*) => {
-                tracing::debug_span!(
-                    $($parent)*
-                    "chat",
-                    gen_ai.operation.name = "chat",
-                    gen_ai.provider.name = &*self.peer.provider,
-                    gen_ai.request.model = request.model.as_str(),
-                    throng.repeat = cx.repeat(),
-                    server.address = self.peer.host.as_str(),
-                    gen_ai.response.id = Empty,
-                    gen_ai.response.model = Empty,
-                    gen_ai.response.finish_reasons = Empty,
-                    gen_ai.usage.input_tokens = Empty,
-                    gen_ai.usage.output_tokens = Empty,
-                    error.type = Empty,
-                )
-            };
-        }
-        match cx.span() {
-            Some(parent) => span!(parent: parent,),
-            None => span!(),
-        }
     }
 }

@@ -6,26 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use http_body_util::BodyDataStream;
 use reqwest::Url;
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::time::Instant;
 
 use crate::error::RAW_BODY_BYTES;
 use crate::reply::timeout_message;
-use crate::wire::Fault;
 use crate::{CallContext, Clock, ErrorKind, InvalidConfig, LlmError, Secret, Timeouts};
 
+use super::answer::status_error;
 use super::headers::{self, Facts};
+use super::tape::{Body, Tape};
 
 /// How much of the body of an error is read; it is parsed before it is cut for the error.
-const ERROR_BODY_BYTES: usize = 8 * RAW_BODY_BYTES;
+pub(super) const ERROR_BODY_BYTES: usize = 8 * RAW_BODY_BYTES;
 
 /// How long the body of an error is waited for: its status says enough.
 const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
-
-/// The body of an answer.
-pub(super) type Body = BodyDataStream<reqwest::Body>;
 
 /// Makes the HTTP client for one server.
 pub(super) fn client(
@@ -100,6 +97,7 @@ pub(super) async fn send(
     timeouts: &Timeouts,
     cx: &CallContext,
     start: Instant,
+    tape: Option<&Tape>,
 ) -> Result<(Facts, Body), LlmError> {
     let sending = async {
         request
@@ -112,7 +110,10 @@ pub(super) async fn send(
     let response = reqwest_to_http(response);
     let facts = Facts::read(response.status().as_u16(), response.headers());
     let location = headers::location_host(response.headers(), &target);
-    let mut body = BodyDataStream::new(response.into_body());
+    if let Some(tape) = tape {
+        tape.head(facts.status, response.headers());
+    }
+    let mut body = Body::new(response.into_body(), tape.cloned());
     if (200..300).contains(&facts.status) {
         return Ok((facts, body));
     }
@@ -154,41 +155,8 @@ fn send_error(peer: &Peer, timeouts: &Timeouts, error: reqwest::Error) -> LlmErr
     failure.with_source(error)
 }
 
-fn status_error(peer: &Peer, facts: &Facts, body: &[u8], location: Option<String>) -> LlmError {
-    let text = String::from_utf8_lossy(body);
-    let fault = Fault::from_body(&text);
-    // The raw text is scrubbed whole before it is cut: a key must not survive because the cut went through it.
-    let raw = crate::secret::scrub(&text, &peer.secrets).into_owned();
-    let provider = Arc::clone(&peer.provider);
-    let error = if (300..400).contains(&facts.status) {
-        let to = location.unwrap_or_else(|| "an unnamed place".to_owned());
-        let message =
-            format!("a redirect to {to}, which is not followed; set the base URL to the right address");
-        LlmError::from_status(ErrorKind::BadRequest, provider, facts.status, message)
-    } else {
-        let reason = ::http::StatusCode::from_u16(facts.status)
-            .ok()
-            .and_then(|status| status.canonical_reason());
-        let message = if fault.message.is_empty() {
-            reason.unwrap_or_default()
-        } else {
-            &fault.message
-        };
-        let message = crate::secret::scrub(message, &peer.secrets);
-        LlmError::from_status(fault.kind(Some(facts.status)), provider, facts.status, message)
-            .with_code(fault.code.clone())
-            .with_overflow(fault.overflow())
-    };
-    error
-        .with_raw_body(raw)
-        .with_request_id(facts.request_id.clone())
-        .with_limits(facts.limits)
-        .with_retry_after(facts.retry_after.or(fault.retry_after))
-        .with_should_retry(facts.should_retry)
-}
-
 /// Waits for a future under the clocks that run before an answer begins.
-async fn within<F: Future>(
+pub(super) async fn within<F: Future>(
     peer: &Peer,
     future: F,
     timeouts: &Timeouts,

@@ -304,7 +304,7 @@ impl Call {
 
 /// Follows the brackets of a JSON text, piece by piece.
 #[derive(Debug, Default)]
-struct Nesting {
+pub(super) struct Nesting {
     depth: u64,
     begun: bool,
     in_string: bool,
@@ -312,7 +312,7 @@ struct Nesting {
 }
 
 impl Nesting {
-    fn feed(&mut self, text: &str) {
+    pub(super) fn feed(&mut self, text: &str) {
         for byte in text.bytes() {
             match byte {
                 _ if self.escaped => self.escaped = false,
@@ -330,8 +330,13 @@ impl Nesting {
     }
 
     /// Returns whether an object or a list was begun and is at its end.
-    fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.begun && self.depth == 0
+    }
+
+    /// Returns whether a string was begun and is not at its end.
+    pub(super) fn is_in_string(&self) -> bool {
+        self.in_string
     }
 }
 

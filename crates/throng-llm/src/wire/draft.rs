@@ -220,6 +220,25 @@ impl Draft {
         self.cut = true;
     }
 
+    /// Notes why the model stopped, on a wire on which it can stop and go on: the last reason counts.
+    pub(super) fn stop_anew(&mut self, reason: FinishReason) {
+        self.finish = Some(reason);
+    }
+
+    /// Checks the size of a frame that came in several pieces.
+    ///
+    /// # Errors
+    ///
+    /// If it is larger than allowed.
+    pub(super) fn check_event(&self, bytes: usize) -> Result<(), LlmError> {
+        let max = self.limits.event_bytes;
+        if bytes <= max {
+            return Ok(());
+        }
+        let message = format!("sent an event of more than {max} bytes");
+        Err(self.error(ErrorKind::TooLarge(Limited::Event), &message))
+    }
+
     /// Gives the last events, if the model said why it stopped.
     pub(super) fn end(&mut self, events: &mut Events) {
         let Some(mut finish) = self.finish.clone() else {

@@ -1,12 +1,10 @@
 //! Reading objects into places that exist already. What serde derives hands each struct up by value, level by level, which
 //! for the large structs of a frame costs more than the reading itself.
 
-use std::borrow::Cow;
-
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::lenient::{absent, drain_map, drain_seq};
+use super::lenient::{Name, absent, drain_map, drain_seq};
 use super::read::Odd;
 use super::surrogate;
 
@@ -54,10 +52,6 @@ pub(super) fn fill_object<F: FillForm, R>(
 
 /// Reads any JSON value: an object into the place, and everything else nowhere. Gives whether it was an object.
 pub(super) struct Place<'p, T>(pub(super) &'p mut T);
-
-/// Member names, borrowed where that is possible.
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de, T: Fill<'de>> DeserializeSeed<'de> for Place<'_, T> {
     type Value = bool;

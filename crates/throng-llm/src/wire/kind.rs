@@ -13,6 +13,13 @@ pub enum Wire {
     /// Anthropic's Messages: `/messages`.
     Anthropic,
     /// Gemini's `generateContent` and `streamGenerateContent`: `/models/MODEL:streamGenerateContent?alt=sse`.
+    ///
+    /// A thought signature is given as [`ReasoningOpaque`](crate::StreamEvent::ReasoningOpaque), an object with the
+    /// members `type` (`thought_signature`), `signature`, and one that says which part it signs: `text`, the bytes
+    /// `[from, to]` of the answer's text; `call`, the id of a tool call; or `thought`, true for reasoning. A signature
+    /// that comes alone signs what came before it. In the next turn it goes back on that part.
+    ///
+    /// Code that the server runs, and its results, are given as [`Unknown`](crate::StreamEvent::Unknown).
     Gemini,
     /// Ollama's own `/api/chat`: `/api/chat`.
     Ollama,

@@ -2,7 +2,6 @@
 //! Compatible servers leave members out, send null, or send another type; none of that may cost an answer.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
@@ -23,6 +22,10 @@ impl Text<'_> {
 /// A whole number, also as a float or as text.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Count(pub(super) Option<u64>);
+
+/// A boolean, also as text; everything else is false.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flag(pub(super) bool);
 
 /// An object.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +69,10 @@ pub(super) struct Arguments<'a>(pub(super) Option<Cow<'a, str>>);
 /// Whether a value says anything: null, `""`, `[]`, `{}` and `false` do not.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Filled(pub(super) bool);
+
+/// The name of a member, borrowed where that is possible.
+#[derive(serde::Deserialize)]
+pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// Reads and drops the rest of a list.
 pub(super) fn drain_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<bool, A::Error> {
@@ -192,6 +199,23 @@ impl<'de> Deserialize<'de> for Count {
             }
         }
         deserializer.deserialize_any(CountVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FlagVisitor;
+        impl<'de> Visitor<'de> for FlagVisitor {
+            type Value = Flag;
+            absent!(Flag(false); numbers, seq, map);
+            fn visit_bool<E>(self, value: bool) -> Result<Flag, E> {
+                Ok(Flag(value))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Flag, E> {
+                Ok(Flag(value == "true"))
+            }
+        }
+        deserializer.deserialize_any(FlagVisitor)
     }
 }
 

@@ -23,3 +23,5 @@ pub use kind::Wire;
 
 #[cfg(feature = "http")]
 pub(crate) use fault::Fault;
+#[cfg(feature = "gemini")]
+pub(crate) use gemini::{Of, Signed};

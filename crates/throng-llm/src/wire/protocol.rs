@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::de::IgnoredAny;
+
 use super::draft::{Draft, Events};
 use super::{Wire, anthropic, chat, gemini, ollama, responses};
 use crate::LlmError;
@@ -46,9 +48,9 @@ pub(super) fn protocol(wire: Wire) -> Box<dyn Protocol> {
     }
 }
 
-/// Returns true for a frame that only shows that the server is alive.
+/// Returns true for a frame that only shows that the server is alive. One that begins as JSON and is none is broken.
 pub(super) fn is_sign_of_life(frame: &Frame<'_>) -> bool {
-    frame.data.is_empty()
-        || frame.data == "null"
-        || matches!(frame.name, "keepalive" | "keep-alive" | "ping" | "heartbeat")
+    let named = matches!(frame.name, "keepalive" | "keep-alive" | "ping" | "heartbeat");
+    let broken = || frame.data.starts_with('{') && serde_json::from_str::<IgnoredAny>(frame.data).is_err();
+    frame.data.is_empty() || frame.data == "null" || named && !broken()
 }

@@ -1,10 +1,10 @@
 //! Recorded traffic of real providers: every chat-completions stream decodes without loss, whatever its split.
 
 use serde_json::{Value, json};
-use throng_llm::{ErrorKind, StreamEvent};
+use throng_llm::{ErrorKind, StreamEvent, Wire};
 
 use crate::recorded::{Recorded, data};
-use crate::support::{Ended, Server, answer, call, cases, decode};
+use crate::support::{Ended, Server, answer, call, decode, every_split};
 
 const PROVIDERS: [&str; 6] = ["openai", "deepseek", "groq", "llamacpp", "mistral", "openrouter"];
 
@@ -154,57 +154,19 @@ fn every_stream_decodes_without_loss() {
 
 #[test]
 fn every_split_gives_the_same_events() {
-    for (
-        n,
-        Recorded {
-            name, body, status, ..
-        },
-    ) in recorded().iter().enumerate()
-    {
-        if *status != 200 {
-            continue;
-        }
+    for recorded in recorded().iter().filter(|recorded| recorded.status == 200) {
         // The recordings lost their line ends; all three kinds must do.
-        for (ends, body) in [
-            ("LF", body.clone()),
-            ("CRLF", body.replace('\n', "\r\n")),
-            ("CR", body.replace('\n', "\r")),
-        ] {
+        every_split(Wire::OpenAiChat, &recorded.body);
+        for ends in ["\r\n", "\r"] {
+            let body = recorded.body.replace('\n', ends);
             let bytes = body.as_bytes();
-            let whole = decode([bytes]).trace();
-            assert_eq!(whole, decode(bytes.chunks(1)).trace(), "{name} {ends} bytewise");
-            if bytes.len() <= 2_048 && ends == "LF" {
-                for at in 1..bytes.len() {
-                    assert_eq!(
-                        whole,
-                        decode([&bytes[..at], &bytes[at..]]).trace(),
-                        "{name} split at {at}"
-                    );
-                }
-            }
-            for case in 0..cases(4) {
-                let mut random = fastrand(n as u32 * 1_000 + case);
-                let mut rest = bytes;
-                let mut pieces = Vec::new();
-                while !rest.is_empty() {
-                    let (piece, after) = rest.split_at((random() % 400 + 1).min(rest.len()));
-                    pieces.push(piece);
-                    rest = after;
-                }
-                assert_eq!(whole, decode(pieces).trace(), "{name} {ends} random split {case}");
-            }
+            assert_eq!(
+                decode([bytes]).trace(),
+                decode(bytes.chunks(1)).trace(),
+                "{} bytewise",
+                recorded.name
+            );
         }
-    }
-}
-
-/// A small generator of numbers, so that a failure names the seed.
-fn fastrand(seed: u32) -> impl FnMut() -> usize {
-    let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state as usize
     }
 }
 

@@ -4,18 +4,33 @@
 
 mod anthropic;
 mod anthropic_requests;
+mod cache;
 mod cassettes;
 mod chat;
 mod clocks;
+mod cost;
+#[cfg(all(feature = "anthropic", feature = "gemini", feature = "ollama"))]
+mod dialects;
+mod dropped;
 mod faults;
 mod fuzzed;
+#[cfg(feature = "gemini")]
+mod gemini;
 mod http;
+mod identity;
+mod judges;
+mod keys;
 mod laws;
 mod llama;
+#[cfg(feature = "ollama")]
+mod ollama;
+mod rates;
 mod recorded;
 mod recorded_wires;
+mod replay;
 mod responses;
 mod responses_requests;
+mod spans;
 mod sse;
 mod support;
 mod two_wires;

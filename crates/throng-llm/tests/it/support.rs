@@ -373,3 +373,135 @@ pub(crate) fn cases(default: u32) -> u32 {
         .and_then(|text| text.parse().ok())
         .unwrap_or(default)
 }
+
+/// Checks that a body gives the same events however it is split: by single bytes, at random, and, if it is small, at
+/// every place in two.
+#[track_caller]
+pub(crate) fn every_split(wire: Wire, body: &str) {
+    let bytes = body.as_bytes();
+    let whole = decode_of(wire, [bytes]).trace();
+    assert_eq!(whole, decode_of(wire, bytes.chunks(1)).trace(), "bytewise");
+    if bytes.len() <= 2_048 {
+        for at in 1..bytes.len() {
+            let (head, tail) = bytes.split_at(at);
+            assert_eq!(whole, decode_of(wire, [head, tail]).trace(), "split at {at}");
+        }
+    }
+    let mut state = 0x9e37_79b9_u32;
+    for case in 0..cases(4) {
+        let mut rest = bytes;
+        let mut pieces = Vec::new();
+        while !rest.is_empty() {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            let (piece, after) = rest.split_at((state as usize % 400 + 1).min(rest.len()));
+            pieces.push(piece);
+            rest = after;
+        }
+        assert_eq!(whole, decode_of(wire, pieces).trace(), "random split {case}");
+    }
+}
+
+/// A client that gives these answers, the last one again and again.
+#[derive(Clone)]
+pub(crate) struct Scripted(Arc<ScriptedInner>);
+
+type Answer = Vec<Result<StreamEvent, LlmError>>;
+
+struct ScriptedInner {
+    answers: std::sync::Mutex<VecDeque<Answer>>,
+    calls: std::sync::atomic::AtomicUsize,
+}
+
+impl Scripted {
+    pub(crate) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self(Arc::new(ScriptedInner {
+            answers: std::sync::Mutex::new(answers.into_iter().collect()),
+            calls: 0.into(),
+        }))
+    }
+
+    /// Returns how many calls there were.
+    pub(crate) fn calls(&self) -> usize {
+        self.0.calls.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+impl LlmClient for Scripted {
+    fn provider(&self) -> &str {
+        "scripted"
+    }
+
+    fn call(
+        &self,
+        _: Arc<Request>,
+        _: CallContext,
+    ) -> futures_core::future::BoxFuture<'static, Result<EventStream, LlmError>> {
+        self.0.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut answers = self.0.answers.lock().unwrap();
+        let answer = if answers.len() > 1 {
+            answers.pop_front().unwrap()
+        } else {
+            answers[0].clone()
+        };
+        Box::pin(async move { Ok(futures_util::stream::iter(answer).boxed()) })
+    }
+}
+
+/// The events of an answer with something of everything.
+pub(crate) fn hello_events() -> Vec<StreamEvent> {
+    use throng_llm::{FinishReason, RateLimits, Started, ToolCall};
+    let mut limits = RateLimits::default();
+    limits.requests.limit = Some(10);
+    limits.requests.remaining = Some(0);
+    limits.requests.reset = Some(Duration::from_millis(1_500));
+    let mut usage = throng_core::Usage::of(1_000, 200);
+    usage.cached_input_tokens = Some(400);
+    usage.reasoning_tokens = Some(50);
+    vec![
+        StreamEvent::KeepAlive,
+        StreamEvent::Started(Box::new(
+            Started::new()
+                .with_id("c1")
+                .with_model("m1-2026")
+                .with_request_id("r1")
+                .with_limits(limits),
+        )),
+        StreamEvent::Usage(throng_core::Usage::of(1_000, 1)),
+        StreamEvent::ReasoningDelta("Hm.".into()),
+        StreamEvent::ReasoningOpaque(serde_json::json!({"signature": "abc"})),
+        StreamEvent::TextDelta("Hel".into()),
+        StreamEvent::KeepAlive,
+        StreamEvent::TextDelta("lo \u{1f980}".into()),
+        StreamEvent::RefusalDelta("no".into()),
+        StreamEvent::ToolCallStart {
+            slot: 0,
+            id: "t1".into(),
+            name: "look".into(),
+        },
+        StreamEvent::ToolArgsDelta {
+            slot: 0,
+            fragment: "{}".into(),
+        },
+        StreamEvent::ToolCallEnd {
+            slot: 0,
+            call: ToolCall::new("t1", "look", "{}"),
+        },
+        StreamEvent::Unknown { raw: "x".into() },
+        StreamEvent::Finished {
+            finish: FinishReason::Other("odd".into()),
+            usage,
+        },
+    ]
+}
+
+/// Makes every span and event known to be of interest to somebody. Without that a test whose subscriber is its thread's own
+/// may miss what another test's thread, which has none, came upon first.
+pub(crate) fn listen_everywhere() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let all = tracing_subscriber::registry();
+        tracing::subscriber::set_global_default(all).expect("the only global subscriber of these tests");
+    });
+}

@@ -1,5 +1,6 @@
 //! Ollama's `/api/chat`, streamed or in one piece.
 
+mod chunk;
 mod protocol;
 
 pub(super) use protocol::Ollama;
