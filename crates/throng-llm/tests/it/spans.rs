@@ -44,10 +44,11 @@ impl Spans {
     /// Takes the fields of the last span that speaks of a call.
     fn last(&self) -> Fields {
         let mut spans = self.0.lock().unwrap();
-        let mut calls = spans
-            .drain(..)
-            .filter(|(_, fields)| fields.contains_key("gen_ai.operation.name"));
-        calls.next_back().expect("a span of a call").1
+        let all = spans.drain(..).map(|(_, fields)| fields);
+        let calls: Vec<_> = all
+            .filter(|fields| fields.contains_key("gen_ai.operation.name"))
+            .collect();
+        calls.into_iter().next_back().expect("a span of a call")
     }
 }
 
