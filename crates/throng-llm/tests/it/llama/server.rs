@@ -197,7 +197,8 @@ impl Drop for Llama {
             let log = read(&self.log);
             let lines: Vec<_> = log.lines().collect();
             let tail = lines[lines.len().saturating_sub(40)..].join("\n");
-            eprintln!("the end of the server's log:\n{tail}");
+            let text = format!("the end of the server's log:\n{tail}\n");
+            let _ = std::io::stderr().write_all(text.as_bytes());
         }
         let _ = std::fs::remove_file(&self.log);
     }
