@@ -21,6 +21,7 @@ mod identity;
 mod judges;
 mod keys;
 mod laws;
+mod llama;
 #[cfg(feature = "ollama")]
 mod ollama;
 mod rates;
