@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: runs bench targets and keeps their figures in one form.
 //!
-//! A target of package `throng-benches` finds in `THRONG_BENCH_OUT` the file into which it writes
+//! The targets are those of package `throng-benches`, and those of `benches/peers`, a workspace of its own. Each finds
+//! in `THRONG_BENCH_OUT` the file into which it writes
 //! `{"results":[{"name","unit","median","min","max"}],"ratios":{NAME:NUMBER}}`. This command adds where and on what
 //! the figures were measured.
 
@@ -9,15 +10,26 @@ use std::env;
 use std::fs;
 use std::thread;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use xshell::cmd;
 
 use crate::flags;
+use crate::fuzz::targets;
 use crate::project::Project;
 
-/// The package whose bench targets these are.
+/// The package of the workspace whose bench targets these are.
 const PACKAGE: &str = "throng-benches";
+
+/// The package beside the workspace that has more of them.
+const PEERS: &str = "benches/peers";
+
+/// Where a bench target lives.
+#[derive(Clone, Copy, PartialEq)]
+enum Home {
+    Workspace,
+    Peers,
+}
 
 /// Runs one target, or all of them.
 pub(crate) fn run(project: &Project, flags: &flags::Bench) -> Result<()> {
@@ -25,21 +37,25 @@ pub(crate) fn run(project: &Project, flags: &flags::Bench) -> Result<()> {
     let package = metadata
         .member(PACKAGE)
         .with_context(|| format!("the workspace has no package {PACKAGE}"))?;
-    let known = &package.benches;
-    let targets = match &flags.target {
-        Some(target) => {
-            ensure!(
-                known.contains(target),
-                "`{target}` is not one of the bench targets {}",
-                known.join(", ")
-            );
-            vec![target.clone()]
-        }
-        None => known.clone(),
-    };
+    let peers = project.root.join(PEERS).join("Cargo.toml");
+    let peers = targets(&project.sh.read_file(peers)?, "[[bench]]");
+    let known = package.benches.iter().map(|target| (target, Home::Workspace));
+    let known: Vec<_> = known
+        .chain(peers.iter().map(|target| (target, Home::Peers)))
+        .collect();
+    let picked: Vec<_> = known
+        .iter()
+        .copied()
+        .filter(|(target, _)| flags.target.as_ref().is_none_or(|only| only == *target))
+        .collect();
+    if picked.is_empty() {
+        let names: Vec<_> = known.iter().map(|(target, _)| target.as_str()).collect();
+        let asked = flags.target.as_deref().unwrap_or_default();
+        bail!("`{asked}` is not one of the bench targets {}", names.join(", "));
+    }
     let kept = metadata.target_dir.join("throng-bench");
     let mut all = Vec::new();
-    for target in &targets {
+    for (target, home) in picked {
         let file = format!("{target}.json");
         // Read before the run, so that one name may be compared with and overwritten.
         let before = flags
@@ -47,7 +63,7 @@ pub(crate) fn run(project: &Project, flags: &flags::Bench) -> Result<()> {
             .as_ref()
             .map(|name| read(project, &kept.join(name).join(&file)))
             .transpose()?;
-        let report = measure(project, target, flags.quick)?;
+        let report = measure(project, target, home, flags.quick)?;
         print!("{}", table(&report, before.as_ref()));
         if let Some(name) = &flags.save {
             project
@@ -81,7 +97,7 @@ fn pretty(json: &Value) -> String {
     format!("{json:#}\n")
 }
 
-fn measure(project: &Project, target: &str, quick: bool) -> Result<Value> {
+fn measure(project: &Project, target: &str, home: Home, quick: bool) -> Result<Value> {
     let sh = &project.sh;
     let dir = sh.create_temp_dir()?;
     let out = dir.path().join("out.json");
@@ -89,10 +105,15 @@ fn measure(project: &Project, target: &str, quick: bool) -> Result<Value> {
         .ok()
         .and_then(|text| load(&text));
     let commit = commit(project)?;
-    let mut cmd = project
-        .cargo()
-        .args(["bench", "-p", PACKAGE, "--bench", target])
-        .env("THRONG_BENCH_OUT", &out);
+    let cargo = project.cargo();
+    let mut cmd = match home {
+        Home::Workspace => cargo.args(["bench", "-p", PACKAGE]),
+        Home::Peers => cargo.args(["bench", "--manifest-path", &format!("{PEERS}/Cargo.toml")]),
+    };
+    if home == Home::Peers && env::var_os("CARGO_TARGET_DIR").is_none() {
+        cmd = cmd.env("CARGO_TARGET_DIR", project.root.join(PEERS).join("target"));
+    }
+    cmd = cmd.args(["--bench", target]).env("THRONG_BENCH_OUT", &out);
     if quick {
         cmd = cmd.env("THRONG_BENCH_QUICK", "1");
     }

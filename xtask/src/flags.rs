@@ -16,7 +16,7 @@ xflags::xflags! {
         cmd tidy {}
         /// Run benchmarks and print medians and ratios.
         cmd bench {
-            /// A bench target of package `throng-benches`; without it, all of them.
+            /// A bench target of `benches/` or `benches/peers/`; without it, all of them.
             optional target: String
             /// Write the figures to this file as JSON: one object, or an array of them for several targets.
             optional --json file: PathBuf
@@ -38,9 +38,11 @@ xflags::xflags! {
             repeated files: PathBuf
         }
         /// Run what is too slow for every pull request: random suites at full size, proofs of the locks, schedules of whole
-        /// runs, fuzzing, a release to a local registry, benchmarks.
+        /// runs, fuzzing, a release to a local registry, calls to a real inference server, benchmarks.
         cmd slow {
-            /// Run these parts only (comma-separated): tests, loom, shuttle, fuzz, release, bench.
+            /// The same as `--only`.
+            optional parts: String
+            /// Run these parts only (comma-separated): tests, loom, shuttle, fuzz, release, llama, bench.
             optional --only parts: String
             /// Leave these parts out (comma-separated).
             optional --skip parts: String

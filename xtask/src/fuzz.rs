@@ -17,7 +17,7 @@ const RUSTFLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanit
 pub(crate) fn run(project: &Project, seconds: u32) -> Result<()> {
     let sh = &project.sh;
     let fuzz = project.root.join("fuzz");
-    let targets = targets(&sh.read_file(fuzz.join("Cargo.toml"))?);
+    let targets = targets(&sh.read_file(fuzz.join("Cargo.toml"))?, "[[bin]]");
     ensure!(!targets.is_empty(), "fuzz/Cargo.toml has no [[bin]]");
     let host = host(&cmd!(sh, "rustc -vV").quiet().read()?)?.to_owned();
 
@@ -51,14 +51,14 @@ pub(crate) fn run(project: &Project, seconds: u32) -> Result<()> {
     Ok(())
 }
 
-/// Returns the names of the binaries that a manifest declares.
-fn targets(manifest: &str) -> Vec<String> {
-    let mut in_bin = false;
+/// Returns the names of the targets that a manifest declares in tables of one kind, such as `[[bin]]`.
+pub(crate) fn targets(manifest: &str, table: &str) -> Vec<String> {
+    let mut is_target = false;
     let mut names = Vec::new();
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
-            in_bin = line == "[[bin]]";
-        } else if in_bin
+            is_target = line == table;
+        } else if is_target
             && let Some((key, name)) = line.split_once('=')
             && key.trim() == "name"
         {
@@ -80,10 +80,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_targets_are_the_binaries_of_the_manifest() {
+    fn the_targets_stand_in_the_manifest() {
         let manifest = "[package]\nname = \"throng-fuzz\"\n\n[[bin]]\nname = \"sse\"\npath = \"sse.rs\"\n\n\
-            [[bin]]\nname=\"json\"\n\n[profile.release]\ndebug = 1\n";
-        assert_eq!(targets(manifest), ["sse", "json"]);
+            [[bin]]\nname=\"json\"\n\n[[bench]]\nname = \"x\"\n\n[profile.release]\ndebug = 1\n";
+        assert_eq!(targets(manifest, "[[bin]]"), ["sse", "json"]);
+        assert_eq!(targets(manifest, "[[bench]]"), ["x"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod codegen;
 mod flags;
 mod fuzz;
 mod guide;
+mod llama;
 mod metadata;
 mod project;
 mod release;

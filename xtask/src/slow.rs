@@ -2,17 +2,22 @@
 
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::project::{Project, pick, seconds};
-use crate::{bench, ci, flags, fuzz, release};
+use crate::{bench, ci, flags, fuzz, llama, release};
 
-const PARTS: [&str; 6] = ["tests", "loom", "shuttle", "fuzz", "release", "bench"];
+const PARTS: [&str; 7] = ["tests", "loom", "shuttle", "fuzz", "release", "llama", "bench"];
 
 /// Runs the parts that the flags pick, up to the first that fails.
 pub(crate) fn run(project: &Project, flags: &flags::Slow) -> Result<()> {
     let cases = flags.cases.unwrap_or(100_000);
-    for part in pick(&PARTS, flags.only.as_deref(), flags.skip.as_deref())? {
+    ensure!(
+        flags.parts.is_none() || flags.only.is_none(),
+        "the parts are given twice, with and without --only"
+    );
+    let only = flags.parts.as_deref().or(flags.only.as_deref());
+    for part in pick(&PARTS, only, flags.skip.as_deref())? {
         println!("\n==> {part}");
         let start = Instant::now();
         let result = match part {
@@ -21,6 +26,7 @@ pub(crate) fn run(project: &Project, flags: &flags::Slow) -> Result<()> {
             "shuttle" => shuttle(project, cases),
             "fuzz" => fuzz::run(project, flags.seconds.unwrap_or(60)),
             "release" => release::prove(project),
+            "llama" => llama::run(project),
             _ => bench::run(
                 project,
                 &flags::Bench {

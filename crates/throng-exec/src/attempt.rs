@@ -1,7 +1,7 @@
 //! What an attempt is told about itself, and what it can report while it runs.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -151,10 +151,13 @@ impl Reports {
     /// Takes what the attempt reported and makes the place fit for the next attempt. When somebody still holds a
     /// clone of the attempt, the place is replaced, so that a late report cannot reach the next attempt.
     pub(crate) fn take(this: &mut Arc<Self>) -> Reported {
-        if let Some(alone) = Arc::get_mut(this)
-            && !*alone.touched.get_mut()
-        {
-            return Reported::default();
+        // There are no weak references, so that one who is alone stays alone; whoever has let go before, did so with all
+        // that it has written.
+        if Arc::strong_count(this) == 1 {
+            fence(Ordering::Acquire);
+            if !this.touched.load(Ordering::Relaxed) {
+                return Reported::default();
+            }
         }
         let first = this.first_output.load(Ordering::Relaxed);
         let first_output = first.checked_sub(1).map(Duration::from_nanos);
@@ -177,6 +180,10 @@ impl Reported {
 
     pub(crate) fn first_output(&self) -> Option<Duration> {
         self.0.as_ref().and_then(|reported| reported.0)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     pub(crate) fn usage(&self) -> Usage {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Origin, Reported};
 use crate::budget::Budget;
+use crate::crew::Crew;
 use crate::error::panic_message;
 use crate::input::Jobs;
 use crate::machine::{AttemptEnd, Branch, Dispatcher, Ended};
@@ -23,7 +24,7 @@ use crate::outbox::Outbox;
 use crate::rate::Tick;
 use crate::record::{Left, Record};
 use crate::state::{Next, State};
-use crate::sync::{Mutex, MutexGuard, PoisonError};
+use crate::sync::{Mutex, MutexGuard, PoisonError, lock_awake};
 use crate::tasks::JoinSet;
 use crate::totals::Totals;
 use crate::{KeyProgress, Progress, RunError, RunSummary};
@@ -35,17 +36,23 @@ pub(crate) struct Core<J, T, E> {
     pub(crate) origin: Arc<Origin>,
     /// Tells the driver that there is something to do.
     pub(crate) driver: Notify,
+    pub(crate) crew: Crew,
     pub(crate) workers: Mutex<JoinSet<()>>,
     /// The consumer was not woken for what it may take.
     gathered: AtomicBool,
+    /// How many outcomes are gathered before it is woken.
+    enough: usize,
     sink: Option<Arc<dyn EventSink>>,
     /// Locked before the state where both are.
     totals: Mutex<Totals>,
     state: Mutex<State<J, T, E>>,
 }
 
-/// How many outcomes are gathered at most before the consumer is woken.
-const GATHERED: usize = 32;
+/// How many outcomes are gathered at most before the consumer is woken. With as many of its polls left to the thread, the
+/// consumer can take them right after the worker that has woken it.
+const GATHERED: usize = 48;
+/// The same where the window is small; above 1 for schedules that are explored, whose windows are.
+const LEAST_GATHERED: usize = if cfg!(throng_shuttle) { 2 } else { 1 };
 
 /// What a worker does when an attempt has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +102,7 @@ impl<J, T, E> Core<J, T, E> {
         outbox: Outbox<J, T, E>,
         jobs: Option<Jobs<J>>,
         sink: Option<Arc<dyn EventSink>>,
+        threads: usize,
     ) -> Self {
         Self {
             run,
@@ -104,8 +112,10 @@ impl<J, T, E> Core<J, T, E> {
                 cancellation: CancellationToken::new(),
             }),
             driver: Notify::new(),
+            crew: Crew::new(threads),
             workers: Mutex::new(JoinSet::new()),
             gathered: AtomicBool::new(false),
+            enough: (dispatcher.window() / 4).clamp(LEAST_GATHERED, GATHERED),
             sink,
             totals: Mutex::new(Totals::new()),
             state: Mutex::new(State::new(dispatcher, outbox, jobs)),
@@ -113,7 +123,7 @@ impl<J, T, E> Core<J, T, E> {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<J, T, E>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_awake(&self.state)
     }
 
     pub(crate) fn lock_workers(&self) -> MutexGuard<'_, JoinSet<()>> {
@@ -130,7 +140,7 @@ impl<J, T, E> Core<J, T, E> {
     }
 
     /// Ends an attempt, whose value, error or panic is in what is left by now, and in the same breath takes the next one
-    /// for the worker.
+    /// for the worker, which has none.
     pub(crate) fn end_attempt(
         &self,
         at: Instant,
@@ -138,7 +148,8 @@ impl<J, T, E> Core<J, T, E> {
         left: Left<J, T, E>,
         ended: Ended,
         then: Then,
-    ) -> (Step, Next<J, T, E>) {
+        next: &mut Next<J, T, E>,
+    ) -> Step {
         let mut state = self.lock();
         let now = state.advance(self.tick(at));
         let ending = state.dispatcher.attempt_ended(now, index, ended);
@@ -148,29 +159,23 @@ impl<J, T, E> Core<J, T, E> {
             state.hedging.remove(&index)
         };
         // A place that the job has taken up is replaced.
-        let spare = match left {
-            Left::Ended(_) => state.spares.pop(),
-            Left::Open(_) => None,
-        };
+        if next.spare.is_none() {
+            next.spare = state.spares.pop();
+        }
         match (ending, left) {
             (Some(ending), left) => state.deliver(index, ending, left),
             (None, Left::Open(job)) => state.waiting[index as usize] = Some(job),
             (None, Left::Ended(_)) => debug_assert!(false, "a value or a panic ends its job"),
         }
-        let next = Next {
-            assignment: if then == Then::Stop {
-                None
-            } else {
-                state.next_assignment(now)
-            },
-            spare,
-        };
+        if then != Then::Stop {
+            next.assignment = state.next_assignment(now);
+        }
         state.deliver_all();
         state.gathering = then == Then::GoOnBriskly && next.assignment.is_some();
         let mut step = self.step(state);
         step.retry = ending.is_none();
         drop(unused);
-        (step, next)
+        step
     }
 
     /// Ends one of the two running attempts of a job without a value.
@@ -214,14 +219,14 @@ impl<J, T, E> Core<J, T, E> {
         let gathering = std::mem::take(&mut state.gathering);
         // An end that is not told yet is for whoever tells of it: a driver that is woken now would look again and again.
         let over = state.is_over();
-        let wakeup = state.dispatcher.next_wakeup();
+        let wakeup = state.dispatcher.sooner_wakeup();
         let sooner = wakeup.is_some_and(|at| state.armed.is_none_or(|armed| at < armed));
         let wanted = state.dispatcher.wanted() > 0;
         let step = Step {
             wants_input: state.jobs.is_some() && wanted,
             wake_driver: over || sooner || (state.stream_rests && wanted),
             consumer: {
-                let enough = if gathering { GATHERED } else { 1 };
+                let enough = if gathering { self.enough } else { 1 };
                 let consumer = state.outbox.take_consumer(over, enough);
                 if gathering || self.gathered.load(Ordering::Relaxed) {
                     self.gathered
@@ -238,6 +243,16 @@ impl<J, T, E> Core<J, T, E> {
         };
         drop(state);
         step
+    }
+
+    /// Lets outcomes be gathered with those that are about to come, if they are few and attempts follow each other without a
+    /// wait. The consumer has to look at the crew once more when it has let go of the lock: that may be over.
+    pub(crate) fn lets_gather(&self, state: &State<J, T, E>) -> bool {
+        let few = !state.outbox.has(self.enough) && !state.is_over() && self.crew.is_brisk();
+        if few {
+            self.gathered.store(true, Ordering::SeqCst);
+        }
+        few
     }
 
     /// Wakes the consumer, if outcomes were gathered for it.
@@ -385,7 +400,7 @@ impl<J, T, E> Core<J, T, E> {
 pub(crate) struct Step {
     pub(crate) wants_input: bool,
     wake_driver: bool,
-    consumer: Option<Waker>,
+    pub(crate) consumer: Option<Waker>,
     events: bool,
     /// More than one attempt may have become free to start.
     pub(crate) launch: bool,

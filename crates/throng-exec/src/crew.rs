@@ -65,6 +65,19 @@ impl Crew {
         }
     }
 
+    /// Counts one less, if others are awake and what may start was left to them: one of them is enough.
+    pub(crate) fn leave_to_others(&self) -> bool {
+        self.threads > 1
+            && self.left.load(Ordering::Relaxed)
+            && self.awake.load(Ordering::Relaxed) > 1
+            && self
+                .awake
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |awake| {
+                    (awake > 1).then(|| awake - 1)
+                })
+                .is_ok()
+    }
+
     /// Counts one whose attempt has to wait. Returns true if it has to see to what was left to it.
     pub(crate) fn parked(&self) -> bool {
         if self.threads == 1 {
@@ -79,9 +92,10 @@ impl Crew {
         self.threads > 1 && self.awake.load(Ordering::SeqCst) > 0
     }
 
-    /// Returns true if one worker does the work of all, and the driver watches that it does.
+    /// Returns true if one worker does the work of all, and the driver watches that it does. Until it parks or ends an
+    /// attempt it looks for what others have changed.
     pub(crate) fn is_brisk(&self) -> bool {
-        self.threads > 1 && self.left.load(Ordering::Relaxed)
+        self.threads > 1 && self.left.load(Ordering::Relaxed) && self.awake.load(Ordering::SeqCst) > 0
     }
 
     /// Leaves what may start to a worker that is awake, if there is one; `watch` is called when the driver has to watch it.

@@ -11,7 +11,6 @@ use throng_core::{ErrorClass, RunId};
 use tokio::time::Instant;
 
 use crate::core::Core;
-use crate::crew::Crew;
 use crate::error::panic_message;
 use crate::input::{End, Input, JobStream, Jobs, Pulled, poll_pull, pull};
 use crate::machine::Dispatcher;
@@ -36,7 +35,6 @@ pub(crate) struct Engine<J, R: Runner<J>> {
     pub(crate) runner: R,
     pub(crate) classify: Classifier<R::Error>,
     runtime: Handle,
-    crew: Crew,
 }
 
 impl<J, R> Engine<J, R>
@@ -59,12 +57,18 @@ where
         };
         let run = executor.run_id.unwrap_or_else(new_run_id);
         let outbox = Outbox::new(executor.order);
-        let core = Arc::new(Core::new(run, dispatcher, outbox, jobs, executor.sink.clone()));
+        let core = Arc::new(Core::new(
+            run,
+            dispatcher,
+            outbox,
+            jobs,
+            executor.sink.clone(),
+            runtime.metrics().num_workers(),
+        ));
         let engine = Arc::new(Self {
             core: Arc::clone(&core),
             runner,
             classify,
-            crew: Crew::new(runtime.metrics().num_workers()),
             runtime: runtime.clone(),
         });
         // It is made here, so that a runtime without a time driver shows in the caller.
@@ -90,7 +94,7 @@ where
             self.discard(ended);
         }
         // A worker that is awake needs to be told only of what it does not know.
-        if !self.crew.is_watched_by_leader() || self.core.lock().dispatcher.has_slack() {
+        if !self.core.crew.is_watched_by_leader() || self.core.lock().dispatcher.has_slack() {
             self.launch();
         }
         pulled_some
@@ -102,14 +106,15 @@ where
         let mut sleep = pin!(sleep);
         tracing::info!(run = %self.core.run, "A run began.");
         loop {
-            while self.refill() {
+            // A worker that does the work of all takes jobs from the input as well, on the thread where they will run.
+            while !self.core.crew.is_brisk() && self.refill() {
                 tokio::task::yield_now().await;
             }
             let (over, wake_at, wanted) = self.arm(stream.is_some());
             if over {
                 return;
             }
-            let watch_at = self.crew.watch_at();
+            let watch_at = self.core.crew.watch_at();
             let wake_at = wake_at.map(|tick| self.core.instant(tick));
             let wake_at = wake_at.into_iter().chain(watch_at).min();
             if let Some(wake_at) = wake_at {
@@ -209,28 +214,26 @@ where
     /// Lets workers come for the attempts that may start; or leaves that to a worker that is polling its first or next
     /// attempt just now, and will see to it when that one has to wait.
     pub(crate) fn launch(self: &Arc<Self>) {
-        if !self.crew.leave_to_leader(|| self.core.driver.notify_one()) {
+        if !self.core.crew.leave_to_leader(|| self.core.driver.notify_one()) {
             self.spawn();
         }
     }
 
     /// Notes that a worker's attempt has to wait: others may come.
     pub(crate) fn parked(self: &Arc<Self>) {
-        if self.crew.parked() {
+        if self.core.crew.parked() {
             self.spawn();
+            // The driver left the input to that worker.
+            self.core.driver.notify_one();
         } else {
             self.core.hand_over();
         }
     }
 
-    pub(crate) fn crew(&self) -> &Crew {
-        &self.crew
-    }
-
     /// Sends for others when attempts hold up the only worker that is awake: they block, or compute.
     fn relieve(self: &Arc<Self>) {
         let attempts = self.core.lock().dispatcher.stats().attempts;
-        if self.crew.is_held_up(attempts) {
+        if self.core.crew.is_held_up(attempts) {
             self.spawn();
         }
     }
@@ -244,18 +247,17 @@ where
         let n = state
             .dispatcher
             .startable(now)
-            .min(self.crew.most_starting())
+            .min(self.core.crew.most_starting())
             .saturating_sub(state.starting);
         state.starting += n;
-        self.crew.join(n);
+        self.core.crew.join(n);
         let step = core.step(state);
         core.follow_up(step);
         if n > 0 {
             let mut workers = core.lock_workers();
             while workers.try_join_next().is_some() {}
             for _ in 0..n {
-                let mut worker = Worker::new(Arc::clone(self));
-                workers.spawn_on(async move { worker.work().await }, &self.runtime);
+                workers.spawn_on(Worker::new(Arc::clone(self)).work(), &self.runtime);
             }
         }
     }

@@ -116,10 +116,10 @@ impl Latency {
             return None;
         }
         if self.seen >= self.fresh_until {
-            let mut sorted = self.last.clone();
-            sorted.sort_unstable();
-            let rank = (policy.quantile * sorted.len() as f64).ceil() as usize;
-            self.delay = *sorted.get(rank.clamp(1, sorted.len()) - 1)?;
+            let mut last = self.last.clone();
+            let rank = (policy.quantile * last.len() as f64).ceil() as usize;
+            let index = rank.clamp(1, last.len()) - 1;
+            self.delay = *last.select_nth_unstable(index).1;
             self.fresh_until = self.seen.saturating_add(Self::STEP);
         }
         let least = Tick::try_from(policy.least.as_nanos()).unwrap_or(Tick::MAX);

@@ -43,6 +43,11 @@ impl<J, T, E> Outbox<J, T, E> {
         std::mem::swap(&mut self.ready, buffer);
     }
 
+    /// Returns true if the consumer may take `n` outcomes now.
+    pub(crate) fn has(&self, n: usize) -> bool {
+        self.ready.len() >= n
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Record<J, T, E>> {
         self.ready.iter().chain(self.early.iter().flatten())
     }

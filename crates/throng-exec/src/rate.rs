@@ -109,7 +109,9 @@ impl Gate {
         if self.is_open() {
             return now;
         }
+        let late = |&(bucket, cost): &(&Bucket, u32)| !bucket.is_ready(now, cost);
         self.each(cost)
+            .filter(late)
             .map(|(bucket, cost)| bucket.ready_at(cost))
             .fold(now.max(self.spaced), Tick::max)
     }
@@ -190,6 +192,12 @@ impl Bucket {
             arrival: 0,
             full_at: 0,
         }
+    }
+
+    /// Returns true if [`Bucket::ready_at`] is `now` or earlier, without the division.
+    fn is_ready(&self, now: Tick, cost: u32) -> bool {
+        let needed = (u128::from(cost) * MINUTE).min(self.tolerance);
+        self.arrival + needed <= self.tolerance + u128::from(now) * self.per_minute
     }
 
     fn ready_at(&self, cost: u32) -> Tick {

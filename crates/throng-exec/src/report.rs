@@ -38,6 +38,7 @@ pub struct Finished<J, T, E> {
 }
 
 impl<J, T, E> Finished<J, T, E> {
+    #[inline]
     pub(crate) fn new(id: JobId, input: J, key: Option<Key>, outcome: Outcome<T, E>) -> Self {
         Self {
             id,

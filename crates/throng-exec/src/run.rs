@@ -61,7 +61,7 @@ where
             buffer: VecDeque::new(),
             returned: 0,
             spent: Vec::new(),
-            batch: (window / 8).clamp(1, 64),
+            batch: (window / 4).clamp(1, 64),
             waited: false,
             logged: false,
         }
@@ -97,13 +97,10 @@ where
     }
 
     fn take_buffered(&mut self) -> Option<Finished<J, T, E>> {
-        let mut record = self.buffer.pop_front()?;
-        let finished = record.take();
+        let record = self.buffer.pop_front()?;
         self.returned += 1;
-        if self.spent.len() < self.batch {
-            self.spent.push(record);
-        }
-        finished
+        self.spent.push(record);
+        self.spent.last_mut()?.take()
     }
 
     /// Gives the outcomes in batches of `size`, the last of which may be smaller. No job waits for a batch to be full or
@@ -150,8 +147,8 @@ where
         let coop = ready!(poll_proceed(cx));
         if self.buffer.is_empty() || self.returned >= self.batch {
             // A consumer that has waited lets the tasks go first that became ready with it: they may bring outcomes
-            // that it can take at the same time.
-            if std::mem::take(&mut self.waited) {
+            // that it can take at the same time. Where attempts do not wait, there are none.
+            if std::mem::take(&mut self.waited) && !self.core.crew.is_brisk() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -160,12 +157,12 @@ where
                 return Poll::Ready(None);
             }
         }
-        let Some(finished) = self.take_buffered() else {
+        if self.buffer.is_empty() {
             self.waited = true;
             return Poll::Pending;
-        };
+        }
         coop.made_progress();
-        Poll::Ready(Some(finished))
+        Poll::Ready(self.take_buffered())
     }
 
     /// Gives places back and takes outcomes; if there are none, notes who waits. Returns true if there will be no more.
@@ -179,7 +176,9 @@ where
         if state.spares.len() < SPARES {
             state.spares.append(&mut self.spent);
         }
-        if had == 0 {
+        let surplus = self.spent.split_off(self.spent.len().min(self.batch));
+        let few = waker.is_some() && self.core.lets_gather(&state);
+        if had == 0 && !few {
             state.outbox.swap(&mut self.buffer);
         }
         let over = self.buffer.is_empty() && state.is_over();
@@ -194,8 +193,9 @@ where
                 .for_each(|finished| totals.record(finished));
         }
         drop(totals);
-        drop(unused);
-        if wanted {
+        drop((unused, surplus));
+        if (wanted || few) && !self.core.crew.is_brisk() {
+            // No worker is about to look.
             self.core.driver.notify_one();
         }
         if over && !std::mem::replace(&mut self.logged, true) {

@@ -1,10 +1,9 @@
 //! Polling attempts. An attempt's future is polled in place by its worker; its panics are caught, and it is dropped when its
 //! time is over. A hedge is polled by the same task as the attempt that it runs beside.
 
-use std::future::poll_fn;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -18,6 +17,7 @@ use crate::core::Hedged;
 use crate::engine::Engine;
 use crate::error::panic_message;
 use crate::machine::{AttemptEnd, Branch, Start};
+use crate::rate::Tick;
 use crate::tasks::{Sleep, sleep_until};
 use crate::worker::{attempt, classify};
 
@@ -56,10 +56,7 @@ where
     engine: &'a Arc<Engine<J, R>>,
     job: &'a J,
     start: &'a Start,
-    timer: &'a mut Timer,
-    reports: &'a mut Arc<Reports>,
-    /// Cleared when the attempt first has to wait.
-    awake: &'a mut bool,
+    tools: &'a mut Tools,
     /// Only where somebody listens: a span is large.
     span: Option<Box<Span>>,
     first_failed: bool,
@@ -77,20 +74,16 @@ where
         engine: &'a Arc<Engine<J, R>>,
         job: &'a J,
         start: &'a Start,
-        timer: &'a mut Timer,
-        reports: &'a mut Arc<Reports>,
-        awake: &'a mut bool,
+        tools: &'a mut Tools,
     ) -> Self {
         Self {
             engine,
             job,
             start,
-            timer,
-            reports,
-            awake,
+            tools,
             span: None,
             first_failed: false,
-            wish: if start.hedge_at.is_some() {
+            wish: if start.hedge_at < Tick::MAX {
                 Wish::Later
             } else {
                 Wish::Done
@@ -100,27 +93,18 @@ where
         }
     }
 
-    /// Polls the attempt to its end. A panic ends it, and so does its deadline; no timer is armed before the attempt has
-    /// first had to wait. When it is time for a hedge, a second attempt is polled beside it, to the first value or the last
-    /// error.
-    pub(crate) async fn run(&mut self, now: Instant) -> Came<R::Output, R::Error> {
-        // The future is moved nowhere else: what a future has held once, it keeps room for.
-        let mut first = pin!(match self.begin(now) {
-            Ok(future) => future,
-            Err(message) => return self.came(Branch::First, Returned::Panic(message)),
-        });
-        let this = &mut *self;
-        let (winner, returned) = poll_fn(move |cx| this.poll(first.as_mut(), cx)).await;
-        self.came(winner, returned)
-    }
-
     /// Calls the runner, which may panic before there is a future.
-    fn begin(
+    pub(crate) fn begin(
         &mut self,
-        now: Instant,
     ) -> Result<impl Future<Output = Result<R::Output, R::Error>> + use<'a, J, R>, String> {
-        let (engine, job) = (self.engine, self.job);
-        let cx = attempt(engine, self.start, self.start.attempt, now, self.reports);
+        let (engine, job, start) = (self.engine, self.job, self.start);
+        let cx = attempt(
+            engine,
+            start,
+            start.attempt,
+            engine.core.instant(start.at),
+            &self.tools.reports,
+        );
         let span = tracing::debug_span!("attempt", id = %cx.id());
         self.span = (!span.is_disabled()).then(|| Box::new(span));
         let _entered = self.span.as_deref().map(Span::enter);
@@ -128,16 +112,30 @@ where
             .map_err(|payload| panic_message(&*payload))
     }
 
-    fn poll<F>(&mut self, mut first: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Won<R::Output, R::Error>>
+    /// Polls the attempt, which `first` is the future of. A panic ends it, and so does its deadline; no timer is armed before
+    /// the attempt has first had to wait. When it is time for a hedge, a second attempt is polled beside it, to the first
+    /// value or the last error.
+    pub(crate) fn poll<F>(
+        &mut self,
+        mut first: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Won<R::Output, R::Error>>
     where
         F: Future<Output = Result<R::Output, R::Error>>,
     {
+        let start = self.start;
         loop {
             if !self.first_failed {
                 match poll_caught(first.as_mut(), self.span.as_deref(), cx) {
                     Poll::Pending => {}
                     Poll::Ready(Returned::Error(error)) if self.is_hedged() => {
-                        lose(self.engine, self.start.slot, Branch::First, &error, self.reports);
+                        lose(
+                            self.engine,
+                            start.slot,
+                            Branch::First,
+                            &error,
+                            &mut self.tools.reports,
+                        );
                         self.first_failed = true;
                         self.early = Some(error);
                     }
@@ -150,13 +148,7 @@ where
                 match poll_caught(future.as_mut(), Some(&hedge.span), cx) {
                     Poll::Pending => {}
                     Poll::Ready(Returned::Error(error)) if !self.first_failed => {
-                        lose(
-                            self.engine,
-                            self.start.slot,
-                            Branch::Hedge,
-                            &error,
-                            &mut hedge.reports,
-                        );
+                        lose(self.engine, start.slot, Branch::Hedge, &error, &mut hedge.reports);
                         hedge.future = None;
                         self.early = Some(error);
                     }
@@ -164,11 +156,14 @@ where
                 }
             }
             let core = &self.engine.core;
-            let hedge_at = self.start.hedge_at.filter(|_| self.wish == Wish::Later);
-            if let Some(next) = hedge_at.into_iter().chain(self.start.ends_by).min()
-                && self.timer.poll_elapsed(core.instant(next), cx).is_ready()
-            {
-                if hedge_at != Some(next) {
+            let hedge_at = if self.wish == Wish::Later {
+                start.hedge_at
+            } else {
+                Tick::MAX
+            };
+            let next = hedge_at.min(start.ends_by);
+            if next < Tick::MAX && self.tools.timer.poll_elapsed(core.instant(next), cx).is_ready() {
+                if next < hedge_at {
                     // What was used is that of the attempt which is left.
                     let left = if self.first_failed {
                         Branch::Hedge
@@ -177,20 +172,31 @@ where
                     };
                     return Poll::Ready((left, Returned::Nothing));
                 }
-                self.wish = Wish::of(core.want_hedge(self.start.slot, cx.waker()));
-                if !matches!(self.wish, Wish::Begins(_)) {
+                let hedged = core.want_hedge(start.slot, cx.waker());
+                self.wish = if hedged == Hedged::Waits {
+                    Wish::Waits
+                } else {
+                    Wish::Done
+                };
+                let Hedged::Begins(number) = hedged else {
                     // The deadline has to be waited for.
                     continue;
-                }
+                };
+                self.hedge = Some(Hedge::new(self.engine, self.job, start, number));
+                continue;
             }
-            let slot = self.start.slot;
-            let Some(number) = self.wish.granted(|| core.hedge_attempt(slot)) else {
-                if std::mem::take(self.awake) {
+            let granted = match self.wish {
+                Wish::Waits => core.hedge_attempt(start.slot),
+                Wish::Later | Wish::Done => None,
+            };
+            let Some(number) = granted else {
+                if std::mem::take(&mut self.tools.awake) {
                     self.engine.parked();
                 }
                 return Poll::Pending;
             };
-            self.hedge = Some(Hedge::new(self.engine, self.job, self.start, number));
+            self.wish = Wish::Done;
+            self.hedge = Some(Hedge::new(self.engine, self.job, start, number));
         }
     }
 
@@ -198,13 +204,17 @@ where
         self.hedge.as_ref().is_some_and(|hedge| hedge.future.is_some())
     }
 
-    fn came(&mut self, winner: Branch, returned: Returned<R::Output, R::Error>) -> Came<R::Output, R::Error> {
+    pub(crate) fn came(
+        &mut self,
+        winner: Branch,
+        returned: Returned<R::Output, R::Error>,
+    ) -> Came<R::Output, R::Error> {
         let alone = self.first_failed || !self.is_hedged();
         let returned = match returned {
-            Returned::Error(_) if self.reports.is_abandoned() => Returned::Abandoned,
+            Returned::Error(_) if self.tools.reports.is_abandoned() => Returned::Abandoned,
             returned => returned,
         };
-        let (mut reported, mut loser) = (Reports::take(self.reports), Reported::default());
+        let (mut reported, mut loser) = (Reports::take(&mut self.tools.reports), Reported::default());
         if let Some(mut hedge) = self.hedge.take() {
             loser = Reports::take(&mut hedge.reports);
             if winner == Branch::Hedge {
@@ -282,31 +292,17 @@ impl<'a, T, E> Hedge<'a, T, E> {
 enum Wish {
     Later,
     Waits,
-    Begins(NonZeroU32),
     Done,
 }
 
-impl Wish {
-    fn of(hedged: Hedged) -> Self {
-        match hedged {
-            Hedged::Begins(number) => Self::Begins(number),
-            Hedged::Waits => Self::Waits,
-            Hedged::Never => Self::Done,
-        }
-    }
-
-    /// Returns which try the second attempt is, once, when it may begin.
-    fn granted(&mut self, ask: impl FnOnce() -> Option<NonZeroU32>) -> Option<NonZeroU32> {
-        let granted = match self {
-            Self::Begins(number) => Some(*number),
-            Self::Waits => ask(),
-            Self::Later | Self::Done => None,
-        };
-        if granted.is_some() {
-            *self = Self::Done;
-        }
-        granted
-    }
+/// What a worker lends to each of its attempts.
+pub(crate) struct Tools {
+    pub(crate) timer: Timer,
+    pub(crate) reports: Arc<Reports>,
+    /// The worker has not asked for an attempt yet.
+    pub(crate) starting: bool,
+    /// It counts as awake. Cleared when an attempt first has to wait.
+    pub(crate) awake: bool,
 }
 
 /// The one timer of a worker. It is left armed from attempt to attempt: as long as it fires before the deadline that

@@ -94,11 +94,10 @@ impl<J, T, E> State<J, T, E> {
 
     /// Takes the wakers of those whose second attempt has got its permit.
     pub(crate) fn take_hedges(&mut self) -> Vec<Waker> {
-        let granted = self.dispatcher.take_granted();
-        if granted.is_empty() {
+        if !self.dispatcher.has_granted() {
             return Vec::new();
         }
-        let granted = granted.into_iter();
+        let granted = self.dispatcher.take_granted().into_iter();
         granted.filter_map(|slot| self.hedging.remove(&slot)).collect()
     }
 
@@ -123,7 +122,11 @@ impl<J, T, E> State<J, T, E> {
             Left::Ended(record) => record,
             Left::Open(mut job) => {
                 let outcome = match ending {
-                    Ending::Failed => job.errors.pop().map_or(Outcome::Cancelled, Outcome::Failed),
+                    Ending::Failed => job
+                        .errors
+                        .as_mut()
+                        .and_then(|errors| errors.pop())
+                        .map_or(Outcome::Cancelled, Outcome::Failed),
                     Ending::TimedOut(kind) => Outcome::TimedOut(kind),
                     Ending::Skipped => Outcome::Skipped,
                     Ending::Shed => Outcome::Shed,
@@ -137,7 +140,9 @@ impl<J, T, E> State<J, T, E> {
             finished.id = slot.job;
             finished.step = slot.step;
             finished.attempts = slot.attempts;
-            finished.usage = slot.reported.usage();
+            if !slot.reported.is_empty() {
+                finished.usage = slot.reported.usage();
+            }
             finished.timing = slot.timing();
         }
         self.outbox.push(record);

@@ -96,7 +96,11 @@ impl Sums {
     }
 
     fn record(&mut self, attempts: u32, timing: &Timing) {
-        let add = |sum: &mut Duration, part: Duration| *sum = sum.saturating_add(part);
+        let add = |sum: &mut Duration, part: Duration| {
+            if !part.is_zero() {
+                *sum = sum.saturating_add(part);
+            }
+        };
         add(&mut self.queued, timing.queued);
         add(&mut self.throttled, timing.throttled);
         add(&mut self.backoff, timing.backoff);

@@ -19,6 +19,7 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
     /// Whether a tool message says that the tool failed. Anthropic is told so; for the other wires the text must say it.
+    #[serde(default, skip_serializing_if = "is_false")]
     pub is_error: bool,
     /// A name for the speaker, where a provider takes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,6 +100,11 @@ impl Message {
         self.name = Some(name.into());
         self
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Who speaks in a message.

@@ -41,7 +41,6 @@ pub(crate) struct Reply<S> {
     error: Option<LlmError>,
     clocks: Clocks,
     cancelled: Option<Cancelled>,
-    start: Instant,
     finish: Option<Finish>,
     span: CallSpan,
     /// Bytes read after the last event; `None` before it.
@@ -73,7 +72,6 @@ impl<S> Reply<S> {
             error: None,
             clocks: Clocks::new(timeouts, cx.deadline(), start),
             cancelled,
-            start,
             finish: None,
             span: CallSpan::of(Span::none(), start),
             drained: None,
@@ -89,8 +87,8 @@ impl<S> Reply<S> {
 
     /// Sets the span in which the outcome is recorded.
     #[cfg(feature = "http")]
-    pub(crate) fn with_span(mut self, span: Span) -> Self {
-        self.span = CallSpan::of(span, self.start);
+    pub(crate) fn with_span(mut self, span: CallSpan) -> Self {
+        self.span = span;
         self
     }
 

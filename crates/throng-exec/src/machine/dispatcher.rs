@@ -69,6 +69,8 @@ pub(crate) struct Dispatcher {
     /// When new jobs are shed unless they have started, in the order of admission.
     sheds: VecDeque<(Tick, u32, JobId)>,
     timers: BinaryHeap<Reverse<(Tick, Timer)>>,
+    /// Something may be due earlier than when that was last asked.
+    rearm: bool,
     gate: Gate,
     /// When the first attempt may start, until then.
     begins: Option<Tick>,
@@ -113,6 +115,7 @@ impl Dispatcher {
             granted: Vec::new(),
             sheds: VecDeque::new(),
             timers: BinaryHeap::new(),
+            rearm: true,
             gate: Gate::new(&settings.rates, settings.throttle),
             begins: (!settings.start_delay.is_zero()).then(|| nanos(settings.start_delay)),
             gate_opens: None,
@@ -270,6 +273,20 @@ impl Dispatcher {
         }
     }
 
+    /// The same as [`Dispatcher::next_wakeup`] where that may have become earlier since the last call; `None` where it has not.
+    pub(crate) fn sooner_wakeup(&mut self) -> Option<Tick> {
+        if std::mem::take(&mut self.rearm) {
+            self.next_wakeup()
+        } else {
+            None
+        }
+    }
+
+    fn push_timer(&mut self, due: Tick, timer: Timer) {
+        self.timers.push(Reverse((due, timer)));
+        self.rearm = true;
+    }
+
     /// Returns when [`Dispatcher::tick`] and [`Dispatcher::next_start`] have to be called next, if ever.
     pub(crate) fn next_wakeup(&self) -> Option<Tick> {
         if self.is_over() {
@@ -329,6 +346,10 @@ impl Dispatcher {
 
     pub(crate) fn is_open(&self) -> bool {
         self.mode == Mode::Open
+    }
+
+    pub(crate) fn window(&self) -> usize {
+        self.settings.window
     }
 
     pub(crate) fn limit(&self) -> usize {

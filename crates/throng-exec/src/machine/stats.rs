@@ -30,9 +30,8 @@ pub(crate) struct Stats {
 impl Stats {
     pub(crate) fn record(&mut self, slot: &Slot, ending: Ending) {
         self.ended[kind(ending) as usize] += 1;
-        let usage = slot.reported.usage();
-        if !usage.is_empty() {
-            self.usage.add(&usage);
+        if !slot.reported.is_empty() {
+            self.usage.add(&slot.reported.usage());
         }
     }
 }

@@ -174,7 +174,7 @@ type When = (Tick, u64, u32, (JobId, u32), Cue);
 struct Role<J> {
     job: J,
     key: Option<Key>,
-    live: [Option<(Ask, Answer, Option<Tick>)>; 2],
+    live: [Option<(Ask, Answer, Tick)>; 2],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -302,6 +302,7 @@ where
             key,
             ends_by,
             hedge_at,
+            ..
         } = start;
         let ask = Ask {
             at: Duration::from_nanos(self.now),
@@ -312,9 +313,9 @@ where
             cost: self.dispatcher.slot(slot).cost,
             is_hedge: false,
         };
-        if let Some(at) = hedge_at {
+        if hedge_at < Tick::MAX {
             self.cues.push(Reverse((
-                at,
+                hedge_at,
                 self.dispatcher.stats().attempts,
                 slot,
                 (job, attempt.get()),
@@ -325,13 +326,13 @@ where
         true
     }
 
-    fn ask(&mut self, slot: u32, branch: Branch, ask: Ask, ends_by: Option<Tick>) {
+    fn ask(&mut self, slot: u32, branch: Branch, ask: Ask, ends_by: Tick) {
         let Some(role) = &mut self.cast[slot as usize] else {
             return;
         };
         let answer = self.provider.start(&role.job, &ask);
         let after = Tick::try_from(answer.after.as_nanos()).unwrap_or(Tick::MAX);
-        let at = self.now.saturating_add(after).min(ends_by.unwrap_or(Tick::MAX));
+        let at = self.now.saturating_add(after).min(ends_by);
         if at < Tick::MAX {
             let order = self.dispatcher.stats().attempts;
             self.cues

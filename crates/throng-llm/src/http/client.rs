@@ -159,6 +159,6 @@ impl Inner {
         let request_id = facts.request_id.map(|id| scrub(&id, &peer.secrets).into_owned());
         let decoder = Decoder::new(self.wire, Arc::clone(&peer.provider), self.limits)
             .with_headers(request_id, facts.limits);
-        Ok(Reply::new(body, decoder, self.timeouts, cx, start).with_span(span))
+        Ok(Reply::new(body, decoder, self.timeouts, cx, start).with_span(CallSpan::of(span, start)))
     }
 }

@@ -247,8 +247,8 @@ impl Inner {
             return Err(status_error(&peer(provider), &facts, &body, location));
         }
         let decoder = Decoder::new(wire, provider, self.limits).with_headers(facts.request_id, facts.limits);
-        let reply =
-            Reply::new(body(chunks, end_at, end), decoder, no_clocks(), cx, start).with_span(Span::current());
+        let reply = Reply::new(body(chunks, end_at, end), decoder, no_clocks(), cx, start)
+            .with_span(CallSpan::of(Span::current(), start));
         Ok(Box::pin(reply))
     }
 }

@@ -383,6 +383,7 @@ async fn keys_and_prompts_show_nowhere() {
         .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
         .with_writer(log.clone())
         .finish();
+    crate::support::listen_everywhere();
     let _guard = tracing::subscriber::set_default(subscriber);
     let echo = |text: &str| {
         json!({"error": {"message": format!("bad key {text}"), "code": text, "type": text}}).to_string()

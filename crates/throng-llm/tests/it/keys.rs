@@ -113,6 +113,7 @@ async fn keys_show_nowhere_in_the_whole_stack() {
         .with_span_events(FmtSpan::FULL)
         .with_writer(log.clone())
         .finish();
+    crate::support::listen_everywhere();
     let _guard = tracing::subscriber::set_default(subscriber);
     let (tapes, answers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut shown = String::new();

@@ -21,6 +21,7 @@ mod identity;
 mod judges;
 mod keys;
 mod laws;
+mod llama;
 mod models;
 #[cfg(feature = "ollama")]
 mod ollama;
@@ -30,6 +31,7 @@ mod recorded_wires;
 mod replay;
 mod responses;
 mod responses_requests;
+mod sim;
 mod spans;
 mod sse;
 mod support;

@@ -44,16 +44,18 @@ impl Spans {
     /// Takes the fields of the last span that speaks of a call.
     fn last(&self) -> Fields {
         let mut spans = self.0.lock().unwrap();
-        let calls = spans
-            .drain(..)
-            .filter(|(_, fields)| fields.contains_key("gen_ai.operation.name"));
-        calls.last().expect("a span of a call").1
+        let all = spans.drain(..).map(|(_, fields)| fields);
+        let calls: Vec<_> = all
+            .filter(|fields| fields.contains_key("gen_ai.operation.name"))
+            .collect();
+        calls.into_iter().next_back().expect("a span of a call")
     }
 }
 
 #[tokio::test]
 async fn a_calls_span_says_how_it_went() {
     let spans = Spans::default();
+    crate::support::listen_everywhere();
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(spans.clone()));
     let body = sse(&[
         r#"{"id":"c1","model":"m1-2026","choices":[{"delta":{"content":"private answer"}}]}"#,

@@ -495,3 +495,13 @@ pub(crate) fn hello_events() -> Vec<StreamEvent> {
         },
     ]
 }
+
+/// Makes every span and event known to be of interest to somebody. Without that a test whose subscriber is its thread's own
+/// may miss what another test's thread, which has none, came upon first.
+pub(crate) fn listen_everywhere() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let all = tracing_subscriber::registry();
+        tracing::subscriber::set_global_default(all).expect("the only global subscriber of these tests");
+    });
+}

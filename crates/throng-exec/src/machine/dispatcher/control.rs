@@ -42,6 +42,7 @@ impl Dispatcher {
             self.stop(now, Mode::Cancelled);
         }
         let at = now.saturating_add(nanos(grace));
+        self.rearm = true;
         self.abort_at = Some(self.abort_at.map_or(at, |earlier| earlier.min(at)));
     }
 
@@ -87,7 +88,7 @@ impl Dispatcher {
         }
         for Reverse((until, timer)) in std::mem::take(&mut self.timers) {
             match timer {
-                Timer::Key(_) => self.timers.push(Reverse((until, timer))),
+                Timer::Key(_) => self.push_timer(until, timer),
                 Timer::Backoff(index) => match self.slots[index as usize].phase {
                     Phase::Backoff {
                         until: due,

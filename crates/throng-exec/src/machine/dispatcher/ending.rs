@@ -1,7 +1,6 @@
 //! What follows from the end of an attempt: its permit comes back, the policies of its key learn from it, and the job ends,
 //! goes on to another step, or waits for another attempt.
 
-use std::cmp::Reverse;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,12 +141,14 @@ impl Dispatcher {
         let slot = &mut self.slots[index as usize];
         let refused = matches!(end, AttemptEnd::Failed(class) if class.is_pushback());
         let unreported = if refused { Cost::default() } else { slot.cost };
-        let (first_output, usage) = (reported.first_output(), reported.usage());
-        let used = Cost {
-            input_tokens: tokens(usage.input_tokens, unreported.input_tokens),
-            output_tokens: tokens(usage.output_tokens, unreported.output_tokens),
-        };
-        slot.reported.add(reported);
+        let first_output = reported.first_output();
+        let mut used = unreported;
+        if !reported.is_empty() {
+            let usage = reported.usage();
+            used.input_tokens = tokens(usage.input_tokens, unreported.input_tokens);
+            used.output_tokens = tokens(usage.output_tokens, unreported.output_tokens);
+            slot.reported.add(reported);
+        }
         let (key, estimate) = (slot.key, slot.cost);
         let first_try = active.attempt == 1;
         if used != estimate {
@@ -325,7 +326,7 @@ impl Dispatcher {
         };
         let (job, attempt) = (slot.job, NonZeroU32::MIN.saturating_add(slot.attempts));
         self.backing_off += 1;
-        self.timers.push(Reverse((until, Timer::Backoff(index))));
+        self.push_timer(until, Timer::Backoff(index));
         self.event(now, || EventKind::RetryScheduled { job, attempt, delay });
     }
 

@@ -47,6 +47,10 @@ impl Dispatcher {
         }
     }
 
+    pub(crate) fn has_granted(&self) -> bool {
+        !self.granted.is_empty()
+    }
+
     /// Takes the slots whose second attempt has got its permit since the last call.
     pub(crate) fn take_granted(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.granted)
@@ -67,7 +71,10 @@ impl Dispatcher {
                     self.grant_hedge(now, index);
                     continue;
                 }
-                Some(at) => self.hedge_opens = Some(self.hedge_opens.map_or(at, |sooner| sooner.min(at))),
+                Some(at) => {
+                    self.hedge_opens = Some(self.hedge_opens.map_or(at, |sooner| sooner.min(at)));
+                    self.rearm = true;
+                }
                 None => {}
             }
             self.hedges.push_back(index);
@@ -115,7 +122,11 @@ impl Dispatcher {
 
     /// Ends the wish for a second attempt, or returns the one that runs.
     pub(super) fn end_hedge(&mut self, index: u32) -> Option<Active> {
-        match std::mem::replace(&mut self.slots[index as usize].hedge, Hedging::Off) {
+        let hedge = &mut self.slots[index as usize].hedge;
+        if *hedge == Hedging::Off {
+            return None;
+        }
+        match std::mem::replace(hedge, Hedging::Off) {
             Hedging::Off => None,
             Hedging::Wanted => {
                 self.hedges.retain(|&other| other != index);

@@ -1,7 +1,6 @@
 //! Jobs that end, or go on elsewhere, without an attempt of their own: shed ones, fallback steps, open breakers. And the
 //! rests of keys.
 
-use std::cmp::Reverse;
 use throng_core::{ErrorClass, EventKind};
 
 use super::{Dispatcher, Mode, Timer, nanos};
@@ -18,7 +17,7 @@ impl Dispatcher {
         }
         let gate = self.gate_clock(now);
         if self.keys.cool(key, now, until, gate) {
-            self.timers.push(Reverse((until, Timer::Key(key))));
+            self.push_timer(until, Timer::Key(key));
             self.review(key);
         }
     }
@@ -127,6 +126,7 @@ impl Dispatcher {
         let shedding = self.settings.shedding;
         if let Some(wait) = shedding.max_wait {
             let job = self.slots[index as usize].job;
+            self.rearm |= self.sheds.is_empty();
             self.sheds
                 .push_back((now.saturating_add(nanos(wait)), index, job));
         }

@@ -1,6 +1,5 @@
 //! Which attempt starts next: every limit that it has to keep is asked here, and it takes its permit here.
 
-use std::cmp::Reverse;
 use std::num::NonZeroU32;
 
 use throng_core::{EventKind, JobId};
@@ -19,10 +18,12 @@ pub(crate) struct Start {
     pub(crate) attempt: NonZeroU32,
     pub(crate) step: u32,
     pub(crate) key: Option<Key>,
-    /// When the attempt has to be dropped.
-    pub(crate) ends_by: Option<Tick>,
+    /// When the attempt begins.
+    pub(crate) at: Tick,
+    /// When it has to be dropped; `Tick::MAX` stands for never, here and below.
+    pub(crate) ends_by: Tick,
     /// When a second attempt should begin beside it.
-    pub(crate) hedge_at: Option<Tick>,
+    pub(crate) hedge_at: Tick,
 }
 
 impl Dispatcher {
@@ -67,6 +68,7 @@ impl Dispatcher {
             let opens = self.gate.ready_at(now, cost);
             if opens > now {
                 self.gate_opens = Some(opens);
+                self.rearm = true;
                 self.gate_shut_since.get_or_insert(now);
                 return None;
             }
@@ -76,7 +78,7 @@ impl Dispatcher {
             };
             let gate = self.gate_clock(now);
             self.keys.shut(key, now, opens, gate);
-            self.timers.push(Reverse((opens, Timer::Key(key))));
+            self.push_timer(opens, Timer::Key(key));
             self.review(key);
         }
     }
@@ -106,8 +108,8 @@ impl Dispatcher {
         let active = self.activate(now, index);
         let deadline = self.deadline;
         let slot = &mut self.slots[index as usize];
-        let times_out = Some(now.saturating_add(slot.timeout)).filter(|&at| at < Tick::MAX);
-        let deadline_binds = deadline.is_some_and(|deadline| times_out.is_none_or(|at| deadline <= at));
+        let times_out = now.saturating_add(slot.timeout);
+        let deadline_binds = deadline.is_some_and(|deadline| deadline <= times_out);
         slot.phase = Phase::Running {
             deadline_binds,
             active,
@@ -122,8 +124,9 @@ impl Dispatcher {
             attempt,
             step,
             key: self.keys.get(key).name.clone(),
-            ends_by: if deadline_binds { deadline } else { times_out },
-            hedge_at: self.hedge_at(now, key),
+            at: now,
+            ends_by: deadline.map_or(times_out, |deadline| deadline.min(times_out)),
+            hedge_at: self.hedge_at(now, key).unwrap_or(Tick::MAX),
         }
     }
 

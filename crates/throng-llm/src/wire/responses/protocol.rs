@@ -184,7 +184,7 @@ impl Taking<'_> {
             return Err(self.draft.fault(&Fault::from_body(raw), raw));
         }
         let whole = response.object.filled() == Some("response") && response.output.0.is_some();
-        let status = response.status.filled().map(str::to_owned);
+        let status = response.status.0.as_deref().map(str::to_owned);
         match status.as_deref() {
             Some(status @ ("completed" | "incomplete" | "failed" | "cancelled")) => {
                 self.finish(response, status, marker, raw)

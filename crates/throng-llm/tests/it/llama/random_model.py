@@ -1,7 +1,7 @@
 """Writes a tiny Llama with random weights as GGUF, for tests against a real inference server.
 
 Usage: random_model.py FILE. Needs `gguf` of PyPI (0.19). What the model says is noise; that it says it token by token,
-under grammars and within a context of 512 tokens, is what the tests are about. The same file comes out each time.
+under grammars and within a context of 8192 tokens, is what the tests are about. The same file comes out each time.
 """
 
 import sys
@@ -9,7 +9,7 @@ import sys
 import numpy as np
 from gguf import GGUFWriter, TokenType
 
-CONTEXT, WIDTH, LAYERS, HEADS, FEED_FORWARD = 512, 64, 2, 4, 160
+CONTEXT, WIDTH, LAYERS, HEADS, FEED_FORWARD = 8192, 64, 2, 4, 160
 
 
 def vocabulary():
