@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::settings::{Form, Layers, Settings, show};
 use crate::ui::{OutputMode, Ui, Verbosity, color_choice};
-use crate::{bench, codegen, logging, provider, run, sim, vote};
+use crate::{bench, codegen, logging, models, provider, run, sim, vote};
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
@@ -88,6 +88,7 @@ fn prepare(mut cli: Cli) -> Result<(Context, Command), CliError> {
             flags.extend(std::mem::take(&mut args.provider).into_values());
             flags.extend(std::mem::take(&mut args.call).into_values());
         }
+        Command::Models(args) => flags.extend(std::mem::take(&mut args.provider).into_values()),
         Command::Bench(args) => flags.extend(std::mem::take(&mut args.provider).into_values()),
         _ => {}
     }
@@ -116,6 +117,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitStatus, CliError>
     match command {
         Command::Run(args) => run::run(context, &args),
         Command::Vote(args) => vote::vote(context, &args),
+        Command::Models(_) => models::models(context),
         Command::Bench(args) => bench::bench(context, &args),
         Command::Sim(args) => sim::sim(context, &args),
         Command::Config {

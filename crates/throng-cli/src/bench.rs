@@ -16,7 +16,7 @@ use crate::exit::ExitStatus;
 use crate::explain;
 use crate::input::{Fingerprints, Task};
 use crate::output::ms;
-use crate::provider::Provider;
+use crate::provider::{Extras, Provider};
 use crate::run::{Answerer, Caller, Health, Limits, Shape, runtime};
 use crate::ui::{OutputMode, counted};
 
@@ -98,7 +98,7 @@ async fn measure(context: &Context, args: &BenchArgs, provider: &Provider) -> Re
             .tokens_per_second(None)
             .build()
     };
-    let answerer = Answerer::start(provider, simulated, limits.timeout).await?;
+    let answerer = Answerer::start(provider, &Extras::default(), simulated, limits.timeout).await?;
     let shape = Shape {
         model: provider.model().to_owned(),
         system: None,
@@ -190,11 +190,9 @@ impl Setup {
         let executor = limits.executor()?;
         let most = u32::try_from(limit.get()).unwrap_or(u32::MAX);
         let health = Arc::new(Health::new(most));
-        let caller = Caller {
-            client: Arc::clone(&self.answerer.client),
-            shape: self.shape.clone(),
-            health: Arc::clone(&health),
-        };
+        // One provider is measured, whatever a run would fall back to.
+        let steps = self.answerer.steps.iter().take(1).cloned().collect();
+        let caller = Caller::new(steps, self.shape.clone(), Arc::clone(&health), None);
         let prints = Fingerprints::default();
         let jobs: Vec<_> = (1..=n)
             .map(|number| self.shape.job(Task::numbered(number, &prints)))

@@ -1,15 +1,17 @@
 //! Writes the reference pages from the code that they describe.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use clap::{Arg, Command, CommandFactory as _};
+use throng_llm::Dialect;
 
 use crate::args::Cli;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
-use crate::settings::{Kind, OTHER_VARIABLES, SETTINGS, Setting};
+use crate::settings::{Kind, OTHER_VARIABLES, PROFILE_KEYS, SETTINGS, Setting};
 
 const HEAD: &str = "<!-- Written by `cargo xtask codegen`; changes here are lost. -->\n\n";
 
@@ -101,6 +103,7 @@ fn config() -> String {
     for setting in SETTINGS {
         let _ = writeln!(text, "\n### `{}`\n\n{}", setting.key, described(setting));
     }
+    providers(&mut text);
     text
 }
 
@@ -145,11 +148,14 @@ fn environment() -> String {
     for (name, meaning) in OTHER_VARIABLES {
         let _ = writeln!(text, "| `{name}` | {meaning} |");
     }
+    for (name, providers) in key_variables() {
+        let _ = writeln!(
+            text,
+            "| `{name}` | Key of {providers}, if neither `--api-key-file`, `--api-key-env`, a profile nor \
+             `THRONG_API_KEY` gives one. |"
+        );
+    }
     for (name, meaning) in [
-        (
-            "OPENAI_API_KEY",
-            "Key of the provider, if neither `--api-key-file`, `--api-key-env` nor `THRONG_API_KEY` gives one.",
-        ),
         (
             "NO_COLOR",
             "If set, no colours, unless `--color always` is given.",
@@ -170,6 +176,67 @@ fn environment() -> String {
         let _ = writeln!(text, "| `{name}` | {meaning} |");
     }
     text
+}
+
+/// Returns the variables that hold keys, with the providers that they are for.
+fn key_variables() -> BTreeMap<&'static str, String> {
+    let mut variables = BTreeMap::new();
+    for dialect in Dialect::all() {
+        for name in dialect.key_variables() {
+            let providers: &mut String = variables.entry(*name).or_default();
+            if !providers.is_empty() {
+                providers.push_str(" and ");
+            }
+            let _ = write!(providers, "`{}`", dialect.name());
+        }
+    }
+    variables
+}
+
+fn providers(text: &mut String) {
+    text.push_str(
+        "\n## Providers\n\nWhat `--provider` and `--fallback` take, besides `sim` and the profiles:\n\n\
+         | provider | wire | base URL | key |\n|---|---|---|---|\n",
+    );
+    for dialect in Dialect::all() {
+        let variables: Vec<String> = dialect
+            .key_variables()
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let key = match (variables.is_empty(), dialect.needs_key()) {
+            (true, _) => "none needed".to_owned(),
+            (false, true) => variables.join(" or "),
+            (false, false) => format!("none needed; {}", variables.join(" or ")),
+        };
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} | {key} |",
+            dialect.name(),
+            dialect.wire(),
+            dialect.base_url().unwrap_or("set it with `--base-url`")
+        );
+    }
+    text.push_str("\n## Profiles\n\nA table `[profiles.NAME]` makes the provider `NAME`. Its keys:\n\n| key | type | meaning |\n|---|---|---|\n");
+    for (name, kind, meaning) in PROFILE_KEYS {
+        let _ = writeln!(text, "| `{name}` | {} | {meaning}. |", kind.type_name());
+    }
+    text.push_str(
+        "| `headers` | table of texts | Headers that each request gets, such as `x-title`; none that carries a key. |\n\n\
+         It says `provider` or `wire`. What a profile says stands in the layer that chooses it, below that layer's own \
+         settings: `--model` wins over the model of a profile, and the profile of `--provider` wins over the `model` of \
+         a file. Settings that a layer makes beside another provider are left out: they belong to that one.\n\n\
+         ```toml\n\
+         [profiles.claude]\n\
+         provider = \"anthropic\"\n\
+         model = \"claude-sonnet-4-5\"\n\n\
+         [profiles.gateway]\n\
+         wire = \"openai-chat\"\n\
+         base-url = \"https://gateway.example/v1\"\n\
+         api-key-env = \"GATEWAY_KEY\"\n\
+         headers = { x-title = \"campaign\" }\n\
+         ```\n",
+    );
 }
 
 fn cli() -> String {
@@ -309,7 +376,15 @@ mod tests {
         for status in ExitStatus::ALL {
             assert!(codes.contains(&format!("\n## {}\n", status.code())));
         }
-        for command in ["run", "vote", "bench", "sim", "config show", "completions"] {
+        for command in [
+            "run",
+            "vote",
+            "models",
+            "bench",
+            "sim",
+            "config show",
+            "completions",
+        ] {
             assert!(cli.contains(&format!("## `throng {command}`")), "{command}");
         }
         assert!(!cli.contains("`throng codegen`"));

@@ -15,7 +15,7 @@ pub(crate) enum ExitStatus {
     Provider,
     /// The input selects nothing to do.
     NothingSelected,
-    /// The command stopped before everything was done, because its deadline passed.
+    /// The command stopped before everything was done: its deadline passed, or its money was spent.
     Partial,
     /// A bug of Throng.
     Bug,
@@ -58,7 +58,9 @@ impl ExitStatus {
             Self::Usage => "The command line, the configuration or the input is wrong.",
             Self::Provider => "The provider cannot be used.",
             Self::NothingSelected => "The input selects nothing to do.",
-            Self::Partial => "Partial: the deadline passed before everything was done.",
+            Self::Partial => {
+                "Partial: the deadline passed, or the money was spent, before everything was done."
+            }
             Self::Bug => "A bug of Throng.",
             Self::Interrupted => "Interrupted by Ctrl-C, SIGTERM or SIGHUP.",
         }
@@ -95,8 +97,8 @@ impl ExitStatus {
                 "The input has no records, `--limit 0` selects none, or `--skip-invalid` left every record out."
             }
             Self::Partial => {
-                "`--deadline` passed. Records whose first call had not begun have no line and are counted as skipped, \
-                 calls that were running as timed out; `--resume` does the rest."
+                "`--deadline` passed, or the calls have cost what `--max-cost` allows. Records whose first call had not begun have no line and are counted as skipped, \
+                 calls that were running at the deadline as timed out; `--resume` does the rest."
             }
             Self::Bug => "An internal error. Please report it with the message on standard error.",
             Self::Interrupted => {

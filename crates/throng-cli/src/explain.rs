@@ -27,26 +27,7 @@ pub(crate) fn chain(error: &LlmError) -> String {
 
 /// Returns the name of a kind as it stands in result lines.
 pub(crate) fn kind_name(kind: &ErrorKind) -> String {
-    let name = match kind {
-        ErrorKind::Auth => "auth",
-        ErrorKind::BadRequest => "bad_request",
-        ErrorKind::NotFound => "not_found",
-        ErrorKind::ContextOverflow => "context_overflow",
-        ErrorKind::QuotaExhausted => "quota_exhausted",
-        ErrorKind::ContentFilter => "content_filter",
-        ErrorKind::RateLimited => "rate_limited",
-        ErrorKind::Overloaded => "overloaded",
-        ErrorKind::Server => "server",
-        ErrorKind::Timeout(clock) => return format!("timeout_{}", clock.as_str().replace(' ', "_")),
-        ErrorKind::Connect => "connect",
-        ErrorKind::Transport => "transport",
-        ErrorKind::Protocol => "protocol",
-        ErrorKind::Truncated => "truncated",
-        ErrorKind::TooLarge(_) => "too_large",
-        ErrorKind::Cancelled => "cancelled",
-        _ => "other",
-    };
-    name.to_owned()
+    kind.as_str().to_owned()
 }
 
 /// Returns true for an answer that no chat API gives: a redirect, a page or some other text with status 200, or a
@@ -104,16 +85,20 @@ pub(crate) fn hint(error: &LlmError, waiting: Waiting) -> Option<&'static str> {
     })
 }
 
+const BASE_URL: &str = "check that --base-url names the API of the provider, as a rule with /v1 at its end, with /v1beta for \
+                        Gemini, and with nothing for Ollama";
+
 const LIMITS: &str =
     "set --rpm, --itpm and --otpm to what the provider allows, lower --max-concurrent, or raise --patience";
 
 fn general_hint(error: &LlmError) -> Option<&'static str> {
     if is_no_api(error) {
-        return Some("check that --base-url names an OpenAI chat API, as a rule with /v1 at its end");
+        return Some(BASE_URL);
     }
     Some(match error.kind() {
         ErrorKind::Auth => {
-            "check the key: that of --api-key-file, --api-key-env, THRONG_API_KEY or OPENAI_API_KEY, in this order"
+            "check the key: that of --api-key-file, --api-key-env, the profile, THRONG_API_KEY or the provider's usual \
+             variable such as OPENAI_API_KEY, in this order"
         }
         ErrorKind::NotFound => "check --model, and that --base-url ends with the API's version, such as /v1",
         ErrorKind::QuotaExhausted => "the account has no credit left; add some, then go on with --resume",
@@ -125,10 +110,13 @@ fn general_hint(error: &LlmError) -> Option<&'static str> {
         }
         ErrorKind::Connect => "check that the server runs and that --base-url names its host and port",
         ErrorKind::Timeout(_) => "raise --timeout, or lower --max-concurrent",
-        ErrorKind::Protocol => {
-            "check that --base-url names an OpenAI chat API, as a rule with /v1 at its end"
-        }
+        ErrorKind::Protocol => BASE_URL,
         ErrorKind::Server | ErrorKind::Transport | ErrorKind::Truncated => "go on later with --resume",
+        ErrorKind::NotRecorded => {
+            "record it first: the same command with --record in the place of --replay, or the same --model and parameters"
+        }
+        ErrorKind::CostLimit => "raise --max-cost, or go on later with --resume",
+        ErrorKind::UnknownPrice => "give its price in a file: --prices FILE",
         ErrorKind::BadRequest => "the provider refuses this request; its message says why",
         _ => return None,
     })
@@ -152,7 +140,8 @@ pub(crate) fn unusable(error: &LlmError, base_url: &str) -> CliError {
     let cli = CliError::new(ExitStatus::Provider, message).because(chain(error));
     if no_api {
         return cli.hint(format!(
-            "--base-url is probably wrong: {base_url} should name an OpenAI chat API, as a rule with /v1 at its end"
+            "--base-url or --provider is probably wrong: {base_url} should name the API of the provider, as a rule with \
+             /v1 at its end"
         ));
     }
     match general_hint(error) {

@@ -10,6 +10,7 @@ mod exit;
 mod explain;
 mod input;
 mod logging;
+mod models;
 mod output;
 mod provider;
 mod run;

@@ -1,9 +1,10 @@
 //! `throng sim`: the simulated model server alone.
 
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 
-use serde_json::json;
-use throng_sim::{FaultMix, Latency, ParallelStatus, SimConfig, SimServer, Stats};
+use serde_json::{Value, json};
+use throng_sim::{FaultMix, Latency, ParallelStatus, SimConfig, SimServer, Stats, Wire};
 
 use crate::app::{Context, print};
 use crate::args::SimArgs;
@@ -22,32 +23,60 @@ pub(crate) fn sim(context: &Context, args: &SimArgs) -> Result<ExitStatus, CliEr
     let config = config(context, args)?;
     let runtime = crate::run::runtime()?;
     runtime.block_on(async {
-        let server = SimServer::start_on((args.host, args.port), config).await.map_err(|error| {
-            CliError::usage(format!("cannot listen on {}:{}", args.host, args.port))
-                .cause(&error)
-                .hint("--port 0 takes a free port")
-        })?;
+        let server = SimServer::start_on((args.host, args.port), config)
+            .await
+            .map_err(|error| {
+                CliError::usage(format!("cannot listen on {}:{}", args.host, args.port))
+                    .cause(&error)
+                    .hint("--port 0 takes a free port")
+            })?;
         let line = match context.ui.mode() {
-            OutputMode::Human => format!("{}\n", server.base_url()),
+            // Scripts take the first line as it is.
+            OutputMode::Human => std::iter::once(server.base_url())
+                .chain(Wire::ALL.into_iter().skip(1).map(|wire| {
+                    let name = wire.as_str().replace('_', "-");
+                    format!("{name:16} {}", server.base_url_of(wire))
+                }))
+                .map(|line| format!("{line}\n"))
+                .collect(),
             OutputMode::Json | OutputMode::Ndjson => format!(
                 "{}\n",
-                json!({"v": 1, "event": "listening", "base_url": server.base_url(), "port": server.addr().port()})
+                json!({
+                    "v": 1,
+                    "event": "listening",
+                    "base_url": server.base_url(),
+                    "port": server.addr().port(),
+                    "urls": urls(&server),
+                })
             ),
         };
         print(&line)?;
         context.ui.release();
-        context.ui.note("a simulated model server is listening; interrupt it to see its counters");
+        context
+            .ui
+            .note("a simulated model server is listening; interrupt it to see its counters");
         interruption().await;
         let stats = server.stats();
         server.shutdown().await;
         match context.ui.mode() {
             OutputMode::Human => context.ui.text(&table(&stats)),
             OutputMode::Json | OutputMode::Ndjson => {
-                context.ui.text(&format!("{}\n", json!({"v": 1, "event": "stats", "stats": stats})));
+                context.ui.text(&format!(
+                    "{}\n",
+                    json!({"v": 1, "event": "stats", "stats": stats})
+                ));
             }
         }
         Ok(ExitStatus::Interrupted)
     })
+}
+
+/// Returns the base URL of each API.
+fn urls(server: &SimServer) -> serde_json::Map<String, Value> {
+    Wire::ALL
+        .into_iter()
+        .map(|wire| (wire.as_str().replace('_', "-"), server.base_url_of(wire).into()))
+        .collect()
 }
 
 fn config(context: &Context, args: &SimArgs) -> Result<SimConfig, CliError> {
@@ -65,6 +94,8 @@ fn config(context: &Context, args: &SimArgs) -> Result<SimConfig, CliError> {
         .first_token(first_token)
         .tokens_per_second((rate != 0.0).then_some(rate))
         .output_tokens(args.output_tokens.clone())
+        .reasoning_tokens(args.reasoning_tokens.clone())
+        .tool_rounds(args.tool_rounds, NonZeroU32::MIN)
         .variants(args.variants)
         .rpm(args.rpm)
         .rpm_burst(args.burst)

@@ -56,6 +56,17 @@ impl<const SCOPE: u8> FromArgMatches for Flags<SCOPE> {
                     Kind::Switch => matches.get_flag(setting.key).then_some(Value::Switch(false)),
                     _ => matches.get_one::<Value>(setting.key).cloned(),
                 };
+                let value = match (value, setting.kind) {
+                    (Some(_), Kind::List) => {
+                        let lists = matches.get_many::<Value>(setting.key).into_iter().flatten();
+                        let items = lists.flat_map(|value| match value {
+                            Value::List(items) => items.clone(),
+                            other => vec![other.to_string()],
+                        });
+                        Some(Value::List(items.collect()))
+                    }
+                    (value, _) => value,
+                };
                 value.map(|value| (setting, value))
             })
             .collect();
@@ -103,6 +114,11 @@ fn arg(setting: &'static Setting) -> Arg {
                     .require_equals(true)
                     .default_missing_value(bare),
                 None => arg,
+            };
+            let arg = if matches!(kind, Kind::List) {
+                arg.action(ArgAction::Append)
+            } else {
+                arg
             };
             if setting.key == "run.max-concurrent" {
                 arg.short('c')

@@ -2,6 +2,7 @@
 
 mod bench;
 mod flags;
+mod models;
 mod root;
 mod run;
 mod sim;
@@ -9,6 +10,7 @@ mod vote;
 
 pub(crate) use bench::BenchArgs;
 pub(crate) use flags::check;
+pub(crate) use models::ModelsArgs;
 pub(crate) use root::{Cli, Command, ConfigCommand};
 pub(crate) use run::RunArgs;
 pub(crate) use sim::SimArgs;

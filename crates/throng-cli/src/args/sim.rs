@@ -16,9 +16,10 @@ Examples:
   throng sim --fail 0.3 --faults cut=2,server_error=1,slow=1 --request-log requests.jsonl
   throng sim --first-token 20ms --jitter 0 --tokens-per-second 0     answers after exactly 20 ms";
 
-/// Run a simulated model server that speaks the OpenAI chat API and misbehaves on cue
+/// Run a simulated model server that speaks the APIs of five providers and misbehaves on cue
 ///
-/// Prints its base URL on standard output when it is ready, and serves until it is interrupted.
+/// Prints its base URLs on standard output when it is ready, a line for each API: that of OpenAI's Chat Completions first
+/// and alone, the others after their name. Serves until it is interrupted.
 /// The answers are made up; the same seed and prompt give the same answer, and the same faults.
 #[derive(Debug, Args)]
 #[command(before_long_help = EXAMPLES)]
@@ -44,6 +45,12 @@ pub(crate) struct SimArgs {
     /// Length of the answers in tokens
     #[arg(long, value_name = "MIN..MAX", default_value = "8..60", value_parser = range)]
     pub(crate) output_tokens: RangeInclusive<u32>,
+    /// Tokens of reasoning ahead of an answer; none if absent
+    #[arg(long, value_name = "MIN..MAX", value_parser = range)]
+    pub(crate) reasoning_tokens: Option<RangeInclusive<u32>>,
+    /// How many times a request with tools is answered by a tool call before it is answered by text
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) tool_rounds: u32,
     /// How many different answers a prompt has; a request with the `seed` S gets number S mod N
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) variants: NonZeroU32,

@@ -7,6 +7,7 @@ use throng_exec::{Key, Priority};
 use super::format::Format;
 use super::ids::{Fingerprint, Fingerprints};
 use super::prompt::{Prompt, PromptSource};
+use super::purse::Purse;
 use super::reader::{Records, Source, open};
 use super::record::{Id, Place, Record, RecordError};
 use super::terms::TermFields;
@@ -32,6 +33,8 @@ pub(crate) struct Task {
     pub(crate) key: Option<Key>,
     /// Where the calls of its vote are counted, if there is one.
     pub(crate) poll: Option<Arc<Poll>>,
+    /// What its calls cost.
+    pub(crate) purse: Purse,
 }
 
 impl Task {
@@ -53,6 +56,7 @@ impl Task {
             priority: None,
             key: None,
             poll: None,
+            purse: Purse::default(),
         }
     }
 }
@@ -127,6 +131,7 @@ impl Feed {
             priority,
             key,
             poll: None,
+            purse: Purse::default(),
         })
     }
 }

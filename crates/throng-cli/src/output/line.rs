@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use throng_core::{Classify, Outcome, TimeoutKind, Usage};
 use throng_exec::{Finished, Timing};
-use throng_llm::Completion;
+use throng_llm::{Completion, Cost};
 
 use crate::explain::{self, Waiting};
 use crate::input::{Id, Task};
@@ -35,8 +35,17 @@ pub(crate) struct ResultLine<'a> {
     /// Present, and true, if the answer is made up.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     simulated: bool,
+    /// The provider that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
+    /// What all calls of the record cost, if the prices are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<f64>,
+    /// Present, and true, if the answer was kept from an earlier call.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cached: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     finish: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,8 +83,10 @@ pub(crate) struct ErrorLine {
 }
 
 /// What the lines of a run have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LineAbout {
+    /// The names of those who answer in each step of a job.
+    pub(crate) providers: Vec<Option<String>>,
     /// The answers are made up.
     pub(crate) simulated: bool,
     /// Something is tried again at all.
@@ -91,7 +102,7 @@ pub(crate) type FinishedTask = Finished<Task, Completion, Failure>;
 
 impl<'a> ResultLine<'a> {
     /// Makes the line of a job that has ended. `same_as` is the record that was asked in its place.
-    pub(crate) fn new(finished: &'a FinishedTask, same_as: Option<&'a Id>, about: &LineAbout) -> Self {
+    pub(crate) fn new(finished: &'a FinishedTask, same_as: Option<&'a Id>, about: &'a LineAbout) -> Self {
         let poll = finished.input.poll.as_ref().filter(|_| same_as.is_none());
         let usage = match (same_as, poll) {
             (Some(_), _) => Usage::of(0, 0),
@@ -99,19 +110,32 @@ impl<'a> ResultLine<'a> {
             (None, None) => finished.usage,
         };
         let answer = finished.outcome.as_success();
+        let purse = &finished.input.purse;
+        let uncalled = purse.uncalled();
+        let provider = match poll {
+            // Of several providers the winner of a vote may be anybody's.
+            Some(_) if about.providers.len() > 1 => None,
+            Some(_) => about.providers.first(),
+            None => about.providers.get(finished.step as usize),
+        };
         let not_empty = |text: &'a String| (!text.is_empty()).then_some(text.as_str());
         Self {
             v: VERSION,
             id: &finished.input.id,
             outcome: finished.outcome.kind().as_str(),
             text: answer.map(|answer| answer.text.as_str()),
-            attempts: poll.map_or(finished.attempts, |poll| poll.attempts()),
+            attempts: poll
+                .map_or(finished.attempts, |poll| poll.attempts())
+                .saturating_sub(if same_as.is_none() { uncalled } else { 0 }),
             usage,
             timing: TimingLine::new(&finished.timing),
             error: ErrorLine::of(finished, about),
             same_as,
             vote: poll.and_then(|poll| poll.line()),
             simulated: about.simulated,
+            provider: answer.and(provider.and_then(Option::as_deref)),
+            cost_usd: purse.cost().filter(|_| same_as.is_none()).map(Cost::dollars),
+            cached: same_as.is_none() && answer.is_some_and(|answer| answer.cached),
             model: answer.and_then(|answer| answer.model.as_deref()),
             finish: answer
                 .and_then(|answer| answer.finish.as_ref())

@@ -6,11 +6,13 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use throng_core::Usage;
 use throng_exec::{Attempt, Cost, JobSpec, Key, Priority, Runner};
-use throng_llm::{CallContext, Completion, ErrorKind, LlmClient, LlmError, Request, StreamEvent};
+use throng_llm::{CallContext, Completion, ErrorKind, LlmClient, LlmError, Request, StreamEvent, Wire};
 use tracing::Instrument as _;
 
+use super::answerer::Step;
 use super::health::Health;
-use crate::input::{Id, Prompt, Task};
+use crate::input::{Bill, Id, Prompt, Purse, Task, message};
+use crate::provider::Stop;
 use crate::settings::Settings;
 use crate::vote::Failure;
 
@@ -43,9 +45,13 @@ impl Shape {
         }
     }
 
-    /// Makes the request of a task.
-    pub(crate) fn request(&self, prompt: &Prompt) -> Request {
-        let mut request = Request::new(&self.model);
+    /// Makes the request of a task to a model.
+    ///
+    /// # Errors
+    ///
+    /// What in a conversation cannot be sent over the wire.
+    pub(crate) fn request(&self, prompt: &Prompt, model: &str, wire: Wire) -> Result<Request, String> {
+        let mut request = Request::new(model);
         request.temperature = self.temperature;
         request.max_output_tokens = self.max_output_tokens;
         match prompt {
@@ -53,9 +59,18 @@ impl Shape {
                 if let Some(system) = &self.system {
                     request = request.system(system);
                 }
-                request.user(text)
+                Ok(request.user(text))
             }
-            Prompt::Messages(_) => request.extra("messages", self.messages(prompt)),
+            // Other members of a message than those that are known here go through as they are.
+            Prompt::Messages(_) if wire == Wire::OpenAiChat => {
+                Ok(request.extra("messages", self.messages(prompt)))
+            }
+            Prompt::Messages(_) => {
+                for value in self.messages(prompt) {
+                    request = request.message(message(&value)?);
+                }
+                Ok(request)
+            }
         }
     }
 
@@ -115,27 +130,111 @@ impl Terms {
 }
 
 /// Calls the model.
+#[derive(Clone)]
 pub(crate) struct Caller {
-    /// The provider.
-    pub(crate) client: Arc<dyn LlmClient>,
+    /// Who is asked in each step of a job.
+    steps: Vec<Step>,
+    /// Are told how attempts of each step but the last end.
+    earlier: Vec<Arc<Health>>,
     /// What the requests have in common.
-    pub(crate) shape: Shape,
-    /// Is told how attempts end.
-    pub(crate) health: Arc<Health>,
+    shape: Shape,
+    /// Is told how attempts of the last step end.
+    health: Arc<Health>,
+    /// Ends the run when enough is spent.
+    stop: Option<Arc<Stop>>,
 }
 
 impl Caller {
+    /// Makes a caller. `health` watches whoever is asked last: when it can't be used the run is at its end.
+    pub(crate) fn new(steps: Vec<Step>, shape: Shape, health: Arc<Health>, stop: Option<Arc<Stop>>) -> Self {
+        let earlier = steps
+            .iter()
+            .skip(1)
+            .map(|_| Arc::new(Health::new(health.first_wave())))
+            .collect();
+        Self {
+            steps,
+            earlier,
+            shape,
+            health,
+            stop,
+        }
+    }
+
+    /// Makes the request of a task and asks once, whoever the attempt's step asks.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
+    pub(crate) async fn call(
+        &self,
+        task: &Task,
+        seed: Option<i64>,
+        context: CallContext,
+        cx: &Attempt,
+        report: &(dyn Fn(&Usage) + Sync),
+    ) -> Result<Completion, LlmError> {
+        let index = cx.step() as usize;
+        let Some(step) = self.steps.get(index) else {
+            return Err(LlmError::new(
+                ErrorKind::BadRequest,
+                "throng",
+                "has no further provider to fall back to",
+            ));
+        };
+        if let Some(error) = self.skipped(index, &task.purse) {
+            task.purse.pass();
+            return Err(error.with_should_retry(Some(false)));
+        }
+        let mut request = self
+            .shape
+            .request(&task.prompt, &step.model, step.wire)
+            .map_err(|wrong| {
+                let message = format!("cannot be sent the conversation: {wrong}");
+                LlmError::new(ErrorKind::BadRequest, step.client.provider(), message)
+            })?;
+        request.seed = seed;
+        let bill = task.purse.bill(step.price.as_ref());
+        let result = self.ask(step, &task.id, request, context, cx, bill, report).await;
+        let error = result.as_ref().err();
+        self.earlier.get(index).unwrap_or(&self.health).observe(error);
+        if let Some(error) = error {
+            task.purse.failed(error);
+        }
+        if let Some(stop) = &self.stop {
+            stop.observe(error.is_some_and(|error| *error.kind() == ErrorKind::CostLimit));
+        }
+        result
+    }
+
+    /// Returns why a step is left out: what the last one ended with would come of this one as well, or the provider was
+    /// found to be of no use.
+    fn skipped(&self, index: usize, purse: &Purse) -> Option<LlmError> {
+        let before = purse.last_error().filter(|_| index > 0);
+        before.filter(|error| is_of_the_prompt(error.kind())).or_else(|| {
+            self.earlier
+                .get(index)
+                .and_then(|health| health.given_up_because())
+        })
+    }
+
     /// Asks once. `report` is told the tokens that were used so far, as the executor is.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future closes the connection.
-    pub(crate) async fn ask(
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the parts of one call, put together by its only caller"
+    )]
+    async fn ask(
         &self,
+        step: &Step,
         id: &Id,
         request: Request,
         context: CallContext,
         cx: &Attempt,
+        bill: Bill,
         report: &(dyn Fn(&Usage) + Sync),
     ) -> Result<Completion, LlmError> {
         // Neither deadline nor token is passed on: the executor drops this future when its time is over, which
@@ -146,12 +245,24 @@ impl Caller {
             cx.report_usage(usage);
             report(usage);
         };
-        let result = fold(&*self.client, Arc::new(request), context, cx, &report)
+        fold(&*step.client, Arc::new(request), context, cx, bill, &report)
             .instrument(span)
-            .await;
-        self.health.observe(result.as_ref().err());
-        result
+            .await
     }
+}
+
+/// Returns true for an error that any provider would give for the same prompt, and for a run that has spent enough.
+const fn is_of_the_prompt(kind: &ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::BadRequest
+            | ErrorKind::ContextOverflow
+            | ErrorKind::ContentFilter
+            | ErrorKind::TooLarge(_)
+            | ErrorKind::Cancelled
+            | ErrorKind::CostLimit
+            | ErrorKind::UnknownPrice
+    )
 }
 
 impl Runner<Task> for Caller {
@@ -159,8 +270,7 @@ impl Runner<Task> for Caller {
     type Error = Failure;
 
     async fn run(&self, task: &Task, cx: Attempt) -> Result<Completion, Failure> {
-        let request = self.shape.request(&task.prompt);
-        self.ask(&task.id, request, CallContext::new(), &cx, &|_| ())
+        self.call(task, None, CallContext::new(), &cx, &|_| ())
             .await
             .map_err(Failure::Call)
     }
@@ -171,6 +281,7 @@ async fn fold(
     request: Arc<Request>,
     context: CallContext,
     cx: &Attempt,
+    mut bill: Bill,
     report: &(dyn Fn(&Usage) + Sync),
 ) -> Result<Completion, LlmError> {
     let mut events = client.call(request, context).await?;
@@ -178,10 +289,13 @@ async fn fold(
     let mut finished = false;
     while let Some(event) = events.next().await {
         let event = event?;
+        finished |= matches!(event, StreamEvent::Finished { .. });
         match &event {
-            StreamEvent::Usage(usage) => report(usage),
-            StreamEvent::Finished { usage, .. } => {
-                finished = true;
+            StreamEvent::Started(started) if started.cached => bill.waive(),
+            // The tokens of an answer that was kept were paid for when it came.
+            StreamEvent::Usage(_) | StreamEvent::Finished { .. } if completion.cached => {}
+            StreamEvent::Usage(usage) | StreamEvent::Finished { usage, .. } => {
+                bill.used(usage);
                 report(usage);
             }
             other if other.is_content() => cx.first_output(),
@@ -215,15 +329,22 @@ mod tests {
 
     #[test]
     fn a_system_message_goes_ahead_unless_the_record_has_its_own() {
-        let request = shape().request(&Prompt::Text("hi".into()));
-        assert_eq!(request.messages.len(), 2);
+        let request = |prompt: &Prompt| shape().request(prompt, "m", Wire::OpenAiChat).unwrap();
+        let text = request(&Prompt::Text("hi".into()));
+        assert_eq!(text.messages.len(), 2);
         let own = vec![
             json!({"role": "system", "content": "x"}),
             json!({"role": "user", "content": "hi"}),
         ];
-        let request = shape().request(&Prompt::Messages(own.clone()));
-        assert_eq!(request.extra["messages"], json!(own));
-        let request = shape().request(&Prompt::Messages(vec![json!({"role": "user", "content": "hi"})]));
+        let with_own = request(&Prompt::Messages(own.clone()));
+        assert_eq!(with_own.extra["messages"], json!(own));
+        let prompt = Prompt::Messages(vec![json!({"role": "user", "content": "hi"})]);
+        let other = shape().request(&prompt, "m", Wire::Anthropic).unwrap();
+        assert_eq!(
+            other.messages, text.messages,
+            "other wires get the same conversation"
+        );
+        let request = request(&prompt);
         assert_eq!(
             request.extra["messages"][0],
             json!({"role": "system", "content": "Be brief."})

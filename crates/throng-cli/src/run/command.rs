@@ -20,7 +20,7 @@ use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::input::{Feed, Fingerprints, PromptSource, Scan, ScanOptions, SeenIds, Source, TermFields};
 use crate::output::{Existing, OnExisting, Opened, Sink};
-use crate::provider::Provider;
+use crate::provider::{Extras, Provider};
 use crate::settings::{Origin, Settings};
 use crate::template::Template;
 use crate::ui::{OutputMode, counted};
@@ -39,7 +39,8 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliEr
         Some(_) => None,
         None => Some(Provider::choose(settings, layers)?),
     };
-    let limits = Limits::of(settings);
+    let fallbacks = provider.as_ref().map(Provider::fallbacks).unwrap_or_default();
+    let limits = Limits::of(settings).falling_back(fallbacks);
     let rules = Rules::of_run(settings)?;
     if rules.is_some() && args.compare_sequential.is_some() {
         return Err(CliError::usage(
@@ -90,6 +91,7 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliEr
     if args.dry_run {
         return dry_run(context, args, &feed, &shape);
     }
+    let extras = Extras::of(settings, layers, provider.remotes(), provider.model())?;
     files::refuse_same(&feed, out, args.summary.as_deref(), settings.path("log-file"))?;
     if out.is_none() {
         files::refuse_closed_stdout()?;
@@ -170,6 +172,7 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliEr
     let campaign = Campaign {
         ui: Arc::clone(ui),
         provider,
+        extras,
         limits,
         shape,
         intake,

@@ -20,13 +20,13 @@ use super::intake::{Counts, Intake};
 use super::limits::Limits;
 use super::progress::Reporter;
 use super::same::Same;
-use super::summary::{About, Summary};
+use super::summary::{About, BillLine, Summary};
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::explain;
 use crate::input::{Fingerprints, Scan, Task};
 use crate::output::{Existing, LineAbout, ResultLine, Sink, WriteFailed};
-use crate::provider::Provider;
+use crate::provider::{Extras, Provider, Stop};
 use crate::signals::Signals;
 use crate::ui::{Ui, counted};
 use crate::vote::{AgentCaller, Poll, Rules, Voter};
@@ -37,6 +37,8 @@ pub(crate) struct Campaign {
     pub(crate) ui: Arc<Ui>,
     /// Who is called.
     pub(crate) provider: Provider,
+    /// What stands between the run and its providers.
+    pub(crate) extras: Extras,
     /// Within which limits.
     pub(crate) limits: Limits,
     /// What requests have in common.
@@ -80,6 +82,7 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
     let Campaign {
         ui,
         provider,
+        extras,
         limits,
         shape,
         intake,
@@ -97,23 +100,20 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
     let seed = limits.seed;
     let answerer = Answerer::start(
         &provider,
+        &extras,
         || SimConfig::builder().seed(seed).build(),
         limits.timeout,
     )
     .await?;
-    if let Provider::OpenAi(remote) = &provider {
-        ui.note(&remote.describe());
-        if remote.exposes_key() {
-            ui.warn("the key goes over the network unencrypted, because the address begins with http://");
-        }
-    } else {
-        ui.note(&answerer.described);
-    }
+    answerer.announce(&provider, &extras, &ui);
     let mut tasks = intake.stream()?;
-    let caller = |health: &Arc<Health>| Caller {
-        client: Arc::clone(&answerer.client),
-        shape: shape.clone(),
-        health: Arc::clone(health),
+    let caller = |health: &Arc<Health>| {
+        Caller::new(
+            answerer.steps.clone(),
+            shape.clone(),
+            Arc::clone(health),
+            extras.stop.clone(),
+        )
     };
     let health = || {
         let most = u32::try_from(limits.max_concurrent.get()).unwrap_or(u32::MAX);
@@ -141,6 +141,7 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
     let tasks = stream::iter(first).chain(tasks);
     let about = LineAbout {
         simulated: provider.is_simulated(),
+        providers: answerer.steps.iter().map(|step| step.name.clone()).collect(),
         retries: limits.retries > 0,
         patience: limits.patience,
         deadline: limits
@@ -173,11 +174,18 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
         }
     };
     signals.steer(going.handle(), if calls.is_some() { "votes" } else { "calls" });
-    let handles = [
+    let handles: Vec<RunHandle> = [
         Some(going.handle()),
         calls.as_ref().map(|calls| calls.handle().clone()),
-    ];
-    let watcher = drain_when_given_up(handles.into_iter().flatten().collect(), &health);
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let spent_out = extras
+        .stop
+        .clone()
+        .map(|stop| drain_when_spent(handles.clone(), stop));
+    let watcher = drain_when_given_up(handles, &health);
     // A run in which equal prompts are asked once does not know how many it will ask.
     let shown = total.filter(|_| matches!(going, Going::All(_)));
     let reporter = Reporter::start(
@@ -188,8 +196,13 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
     );
     let taken = take(going, &limits, &mut sink, &about).await;
     watcher.abort();
+    if let Some(spent_out) = spent_out {
+        spent_out.abort();
+    }
     reporter.stop();
-    let (summary, ending) = taken?;
+    let (summary, mut ending) = taken?;
+    ending.spent_out = extras.stop.as_ref().is_some_and(|stop| stop.is_reached());
+    let recorded = extras.flush().await;
     let calls = match calls {
         Some(calls) => finish_calls(calls).await,
         None => summary.clone(),
@@ -217,6 +230,7 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
         max_concurrent: limits.max_concurrent.get() as u64,
         seed,
         agents,
+        bill: BillLine::of(&extras),
     };
     let report = Summary::new(
         &summary,
@@ -231,6 +245,7 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
     if let Some(server) = answerer.server {
         server.shutdown().await;
     }
+    recorded?;
     let succeeded = ending.written.counts.of(OutcomeKind::Succeeded);
     finish(
         &ui,
@@ -322,6 +337,15 @@ fn drain_when_given_up(runs: Vec<RunHandle>, health: &Arc<Health>) -> tokio::tas
     let health = Arc::clone(health);
     tokio::spawn(async move {
         health.given_up().await;
+        for run in runs {
+            run.drain();
+        }
+    })
+}
+
+fn drain_when_spent(runs: Vec<RunHandle>, stop: Arc<Stop>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        stop.reached().await;
         for run in runs {
             run.drain();
         }

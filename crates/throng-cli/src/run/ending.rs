@@ -23,6 +23,8 @@ pub(super) struct Ending {
     pub(super) write_failed: Option<WriteFailed>,
     /// The deadline passed before everything was done.
     pub(super) deadline: bool,
+    /// The sum of `--max-cost` was spent.
+    pub(super) spent_out: bool,
     /// What became of the lines.
     pub(super) written: Written,
 }
@@ -63,6 +65,7 @@ pub(super) fn status(
         () if input_error.is_some() => ExitStatus::Usage,
         () if is_given_up => ExitStatus::Provider,
         () if ending.deadline => ExitStatus::Partial,
+        () if ending.spent_out && not_run.not_started > 0 => ExitStatus::Partial,
         () if nothing => ExitStatus::NothingSelected,
         () if all_well => ExitStatus::Success,
         () => ExitStatus::SomeFailed,
@@ -187,6 +190,9 @@ pub(super) fn finish(
         )),
         (ExitStatus::Interrupted | ExitStatus::Partial, ..) => {
             let n = not_run.not_started;
+            if ending.spent_out && status == ExitStatus::Partial {
+                ui.note("the calls have cost what --max-cost allows, so the run stopped");
+            }
             ui.note(&match n {
                 1 => format!("1 record was not started and has no line; {go_on}"),
                 n => format!("{n} records were not started and have no line; {go_on}"),

@@ -52,6 +52,17 @@ impl Health {
         }
     }
 
+    /// Returns how many attempts its first wave has, at least.
+    pub(crate) const fn first_wave(&self) -> u32 {
+        self.first
+    }
+
+    /// Returns why the provider was given up, if it was.
+    pub(crate) fn given_up_because(&self) -> Option<LlmError> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.verdict.clone()
+    }
+
     /// Takes the end of an attempt.
     pub(crate) fn observe(&self, error: Option<&LlmError>) {
         self.observe_at(Instant::now(), error);

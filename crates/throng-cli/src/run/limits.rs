@@ -4,7 +4,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use throng_exec::{
-    AdaptiveLimit, CircuitBreaker, Executor, Hedge, KeyPolicy, Rates, RetryBudget, RetryPolicy,
+    AdaptiveLimit, CircuitBreaker, ErrorClasses, Executor, Fallback, Hedge, KeyPolicy, Rates, RetryBudget,
+    RetryPolicy,
 };
 
 use crate::error::CliError;
@@ -40,6 +41,8 @@ pub(crate) struct Limits {
     /// `None` for no bound.
     budget: Option<RetryBudget>,
     breaker: bool,
+    /// Names of the providers to fall back to.
+    fallbacks: Vec<String>,
 }
 
 impl Limits {
@@ -76,7 +79,14 @@ impl Limits {
                 .filter(|tokens| *tokens > 0)
                 .map(|tokens| RetryBudget::new(tokens).throttled(0)),
             breaker: settings.switch("run.circuit-breaker"),
+            fallbacks: Vec::new(),
         }
+    }
+
+    /// Sets the providers to fall back to. Each has a key of its own, so that it does not wait with the one before.
+    pub(crate) fn falling_back(mut self, names: Vec<String>) -> Self {
+        self.fallbacks = names;
+        self
     }
 
     /// Returns the same limits for so many jobs at a time, without a deadline, and without what would make a measurement
@@ -109,6 +119,7 @@ impl Limits {
             hedge: None,
             budget: None,
             breaker: false,
+            fallbacks: Vec::new(),
             ..self.clone()
         }
     }
@@ -144,7 +155,7 @@ impl Limits {
             .patience(self.patience);
         let mut builder = Executor::builder()
             .max_concurrent(self.max_concurrent)
-            .retry(retry)
+            .retry(retry.clone())
             .rates(rates)
             .retry_budget(self.budget)
             .seed(self.seed);
@@ -155,6 +166,14 @@ impl Limits {
         }
         if let Some(quantile) = self.hedge {
             builder = builder.hedge(Hedge::new().quantile(quantile));
+        }
+        for name in &self.fallbacks {
+            // Errors of a prompt end in the step that follows, without a call.
+            let step = Fallback::new()
+                .after(ErrorClasses::ALL)
+                .key(name.as_str())
+                .retry(retry.clone());
+            builder = builder.fallback(step);
         }
         if self.breaker {
             builder = builder.circuit_breaker(CircuitBreaker::new());

@@ -6,12 +6,14 @@ use std::time::Duration;
 use serde::Serialize;
 use throng_core::{OutcomeKind, Usage};
 use throng_exec::{Distribution, RunSummary};
+use throng_llm::Cost;
 
 use super::errors::{self, Counted};
 use super::keys::{self, KeyRow};
 use super::progress::short;
 use super::written::{NeverBegan, NotRun, Written};
 use crate::output::ms;
+use crate::provider::Extras;
 use crate::ui::counted;
 
 /// A measurement of jobs run one by one.
@@ -68,6 +70,8 @@ pub(crate) struct Summary {
     sequential: Option<Sequential>,
     votes: Option<Votes>,
     keys: Vec<KeyRow>,
+    #[serde(flatten)]
+    bill: BillLine,
     simulated: bool,
     provider: String,
     model: String,
@@ -82,6 +86,87 @@ struct Votes {
     agents: u64,
     asked: u64,
     saved: u64,
+}
+
+/// What the calls of a run have cost.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct BillLine {
+    /// Dollars, as far as prices are known; none if none is.
+    cost_usd: Option<f64>,
+    /// Answers that came from the cache, if there is one.
+    cache_hits: Option<u64>,
+    /// Calls that have cost something that is not in `cost_usd`.
+    unpriced_calls: u64,
+    /// What was asked of each model.
+    models: Vec<ModelLine>,
+    /// Attempts in which nobody was called, because enough was spent.
+    #[serde(skip)]
+    unsent: u64,
+    #[serde(skip)]
+    shown: Option<Cost>,
+}
+
+/// What was asked of one model. Only calls whose answer began are in it.
+#[derive(Clone, Debug, Serialize)]
+struct ModelLine {
+    model: String,
+    calls: u64,
+    usage: Usage,
+    cost_usd: Option<f64>,
+}
+
+impl BillLine {
+    /// Reads what was spent.
+    pub(crate) fn of(extras: &Extras) -> Self {
+        let total = extras.spending.total();
+        let models = extras.spending.models().into_iter();
+        Self {
+            cost_usd: extras.cost().map(Cost::dollars),
+            cache_hits: extras.cache_hits(),
+            unpriced_calls: total.unpriced,
+            models: models
+                .map(|(model, spent)| ModelLine {
+                    model,
+                    calls: spent.calls,
+                    usage: spent.usage,
+                    cost_usd: (spent.unpriced == 0).then(|| spent.cost.dollars()),
+                })
+                .collect(),
+            unsent: extras.stop.as_ref().map_or(0, |stop| stop.unsent()),
+            shown: extras.cost(),
+        }
+    }
+
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let mut rows = Vec::new();
+        if let Some(hits) = self.cache_hits {
+            rows.push((
+                "cache",
+                format!("{} answered without a call", counted(hits, "prompt")),
+            ));
+        }
+        if let Some(cost) = self.shown {
+            let rest = match self.unpriced_calls {
+                0 => String::new(),
+                n => format!(", and {} of models without a known price", counted(n, "call")),
+            };
+            rows.push(("cost", format!("{cost}{rest}")));
+        }
+        if self.models.len() > 1 {
+            for (index, model) in self.models.iter().enumerate() {
+                let shown = |n: Option<u64>| n.map_or("unknown".to_owned(), short);
+                let line = format!(
+                    "{}: {}, {} tokens in, {} out",
+                    model.model,
+                    counted(model.calls, "call"),
+                    shown(model.usage.input_tokens),
+                    shown(model.usage.output_tokens)
+                );
+                rows.push((if index == 0 { "models" } else { "" }, line));
+            }
+        }
+        rows
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -133,6 +218,8 @@ pub(crate) struct About {
     pub(crate) seed: u64,
     /// How many agents vote on each record.
     pub(crate) agents: Option<u64>,
+    /// What it has cost.
+    pub(crate) bill: BillLine,
 }
 
 impl Summary {
@@ -188,7 +275,7 @@ impl Summary {
             errors: written.errors.sorted(),
             wall_s: seconds(run.wall),
             throughput_per_s: round(per_second(tried as f64)),
-            attempts: calls.attempts,
+            attempts: calls.attempts.saturating_sub(about.bill.unsent),
             retries: calls.retries,
             throttles: calls.throttles,
             retries_refused: calls.retries_refused,
@@ -209,6 +296,7 @@ impl Summary {
                 saved: written.votes.1,
             }),
             keys: written.keys.rows(calls),
+            bill: about.bill,
             simulated: about.simulated,
             provider: about.provider,
             model: about.model,
@@ -305,6 +393,7 @@ impl Summary {
         ));
         rows.push(("time went", self.where_time_went()));
         rows.push(("tokens", self.tokens()));
+        rows.extend(self.bill.rows());
         for (index, line) in keys::lines(&self.keys).into_iter().enumerate() {
             rows.push((if index == 0 { "keys" } else { "" }, line));
         }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use throng_core::OutcomeKind;
+use throng_core::{Outcome, OutcomeKind};
+use throng_llm::ErrorKind;
 
 use super::errors::Errors;
 use super::keys::{Counts, KeyCounts};
 use crate::output::FinishedTask;
+use crate::vote::Failure;
 
 /// What was read and not run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +49,14 @@ impl Written {
     }
 }
 
+/// Returns true for a job that ended because enough was spent.
+fn is_unsent(finished: &FinishedTask) -> bool {
+    match &finished.outcome {
+        Outcome::Failed(Failure::Call(error)) => *error.kind() == ErrorKind::CostLimit,
+        _ => false,
+    }
+}
+
 /// Jobs without an attempt: they have no line, and count as not started.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NeverBegan {
@@ -69,6 +79,11 @@ impl NeverBegan {
             OutcomeKind::Cancelled | OutcomeKind::Skipped => true,
             // A vote that the deadline ended before its first call.
             OutcomeKind::TimedOut => poll.is_some(),
+            // It was not sent, because enough was spent.
+            OutcomeKind::Failed if finished.errors.is_empty() && is_unsent(finished) => {
+                self.count += 1;
+                return true;
+            }
             _ => false,
         };
         if attempts > 0 || !stopped {

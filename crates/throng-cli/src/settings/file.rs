@@ -6,10 +6,12 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
+use throng_llm::Dialect;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::kind::{Kind, Value};
+use super::profile::PROFILE_KEYS;
 use super::table::{SETTINGS, Setting};
 use crate::error::CliError;
 use crate::provider::redact_url;
@@ -25,8 +27,23 @@ pub(crate) struct ConfigFile {
     pub(crate) entries: Vec<Entry>,
     /// Names of the profiles that the file defines.
     pub(crate) profiles: Vec<String>,
+    /// The providers of the user's own that the file defines.
+    pub(crate) providers: Vec<OwnProvider>,
     /// What is odd but no error.
     pub(crate) warnings: Vec<String>,
+}
+
+/// A provider of the user's own in a configuration file.
+#[derive(Debug)]
+pub(crate) struct OwnProvider {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its line, from 1.
+    pub(crate) line: usize,
+    /// What is said of it.
+    pub(crate) values: Vec<(&'static str, Value)>,
+    /// Headers that each request gets.
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 /// One setting in a configuration file.
@@ -107,6 +124,9 @@ impl Reader<'_> {
                 DeValue::Table(profiles) if key == "profile" && profile.is_none() => {
                     self.profiles(profiles)?;
                 }
+                DeValue::Table(providers) if key == "profiles" && profile.is_none() => {
+                    self.providers(providers)?;
+                }
                 _ => self.entry(&key, profile, name, value)?,
             }
         }
@@ -124,6 +144,111 @@ impl Reader<'_> {
         Ok(())
     }
 
+    fn providers(&mut self, providers: &DeTable<'_>) -> Result<(), CliError> {
+        for (name, value) in providers {
+            let key = format!("profiles.{}", name.get_ref());
+            let DeValue::Table(inner) = value.get_ref() else {
+                return Err(self.refuse(&value.span(), &key, "a table"));
+            };
+            let at = name.span();
+            if *name.get_ref() == "sim" || Dialect::find(name.get_ref()).is_some() {
+                return Err(CliError::usage(format!(
+                    "{}: `{key}` has the name of a provider that is known",
+                    self.place(at.start)
+                ))
+                .excerpt(self.excerpt(&at))
+                .hint("choose another name; `provider` in the table says which server it is"));
+            }
+            let mut own = OwnProvider {
+                name: name.get_ref().to_string(),
+                line: self.position(at.start).0,
+                values: Vec::new(),
+                headers: Vec::new(),
+            };
+            for (name, value) in inner {
+                self.of_provider(&key, &mut own, name, value)?;
+            }
+            self.file.providers.push(own);
+        }
+        Ok(())
+    }
+
+    fn of_provider(
+        &mut self,
+        table: &str,
+        own: &mut OwnProvider,
+        name: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<(), CliError> {
+        let key = format!("{table}.{}", name.get_ref());
+        if *name.get_ref() == "headers" {
+            let DeValue::Table(headers) = value.get_ref() else {
+                return Err(self.refuse(&value.span(), &key, "a table of texts"));
+            };
+            for (header, value) in headers {
+                let shown = format!("{key}.{}", header.get_ref());
+                if holds_secret(header.get_ref()) {
+                    return Err(CliError::usage(format!(
+                        "{}: `{shown}` looks like a key, which does not belong into a configuration file",
+                        self.place(header.span().start)
+                    ))
+                    .hint("name its variable with `api-key-env` or its file with `api-key-file`"));
+                }
+                let DeValue::String(text) = value.get_ref() else {
+                    return Err(self.refuse(&value.span(), &shown, "text"));
+                };
+                own.headers.push((header.get_ref().to_string(), text.to_string()));
+            }
+            return Ok(());
+        }
+        let Some((known, kind, _)) = PROFILE_KEYS.iter().find(|(known, ..)| known == name.get_ref()) else {
+            let warning = self.unknown_of_provider(table, name.get_ref(), name.span().start);
+            self.file.warnings.push(warning);
+            return Ok(());
+        };
+        let mut parsed = kind.read_toml(value.get_ref()).map_err(|allowed| {
+            let found = self.text.get(value.span()).unwrap_or_default();
+            match kind {
+                Kind::Url => CliError::usage(format!(
+                    "{}: `{key}` must be {allowed}, but is {}",
+                    self.place(value.span().start),
+                    redact_url(found)
+                ))
+                .hint("write it as \"https://HOST/v1\""),
+                _ => self.refuse(&value.span(), &key, &allowed),
+            }
+        })?;
+        self.beside_the_file(&mut parsed);
+        own.values.push((known, parsed));
+        Ok(())
+    }
+
+    fn unknown_of_provider(&self, table: &str, name: &str, at: usize) -> String {
+        let place = self.place(at);
+        if is_key(name) {
+            return key_in_file(&place, name);
+        }
+        let known = PROFILE_KEYS.iter().map(|(known, ..)| *known).chain(["headers"]);
+        match suggest::nearest(name, known.clone().map(|known| (known, known))) {
+            Some(nearest) => format!(
+                "{place}: unknown setting `{table}.{name}` is ignored; did you mean `{table}.{nearest}`?"
+            ),
+            None => format!(
+                "{place}: unknown setting `{table}.{name}` is ignored; a provider has {}",
+                known.collect::<Vec<_>>().join(", ")
+            ),
+        }
+    }
+
+    /// Lets a relative path begin at the folder of the file.
+    fn beside_the_file(&self, value: &mut Value) {
+        if let Value::Path(path) = value
+            && let Some(folder) = self.path.parent()
+        {
+            *path = folder.join(&*path);
+        }
+    }
+
     fn entry(
         &mut self,
         key: &str,
@@ -132,7 +257,7 @@ impl Reader<'_> {
         value: &Spanned<DeValue<'_>>,
     ) -> Result<(), CliError> {
         let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
-            if key == "run" || key == "profile" {
+            if key == "run" || key == "profile" || key == "profiles" {
                 return Err(self.refuse(&value.span(), key, "a table"));
             }
             let warning = self.unknown(key, profile, name.span().start);
@@ -143,11 +268,7 @@ impl Reader<'_> {
             .kind
             .read_toml(value.get_ref())
             .map_err(|allowed| self.refuse(&value.span(), key, &allowed))?;
-        if let Value::Path(path) = &mut parsed
-            && let Some(folder) = self.path.parent()
-        {
-            *path = folder.join(&*path);
-        }
+        self.beside_the_file(&mut parsed);
         self.file.entries.push(Entry {
             profile: profile.map(str::to_owned),
             setting,
@@ -160,11 +281,8 @@ impl Reader<'_> {
     fn unknown(&self, key: &str, profile: Option<&str>, at: usize) -> String {
         let place = self.place(at);
         let last = key.rsplit('.').next().unwrap_or(key);
-        if matches!(last, "api-key" | "api_key" | "key" | "token") {
-            return format!(
-                "{place}: `{last}` is ignored: a key does not belong into a configuration file; \
-                 name its variable with `api-key-env` or its file with `api-key-file`"
-            );
+        if is_key(last) {
+            return key_in_file(&place, last);
         }
         let shown = |setting: &Setting| match profile {
             Some(profile) => format!("profile.{profile}.{}", setting.name()),
@@ -237,4 +355,23 @@ impl Reader<'_> {
         let indent = " ".repeat(column - 1);
         format!("{gap} |\n{number} | {source}\n{gap} | {indent}{carets}\n")
     }
+}
+
+fn is_key(name: &str) -> bool {
+    matches!(name, "api-key" | "api_key" | "key" | "token")
+}
+
+fn key_in_file(place: &str, name: &str) -> String {
+    format!(
+        "{place}: `{name}` is ignored: a key does not belong into a configuration file; \
+         name its variable with `api-key-env` or its file with `api-key-file`"
+    )
+}
+
+/// Returns true for the name of a header that carries a key, as a rule.
+fn holds_secret(header: &str) -> bool {
+    let header = header.to_ascii_lowercase();
+    ["key", "token", "auth", "secret", "cookie", "password"]
+        .iter()
+        .any(|word| header.contains(word))
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use throng_llm::Cost;
 use toml::de::DeValue;
 
 /// What a setting takes.
@@ -28,6 +29,12 @@ pub(crate) enum Kind {
     Switch,
     /// True or false; its flag turns it on.
     Toggle,
+    /// Texts: its flag is repeated, and its variable has commas between them.
+    List,
+    /// True, false, or a path.
+    Folder,
+    /// A sum of dollars above zero.
+    Dollars,
     /// One of a few words.
     Choice(&'static [&'static str]),
 }
@@ -43,10 +50,14 @@ pub(crate) enum Value {
     Duration(Duration),
     /// See [`Kind::Text`], [`Kind::Url`] and [`Kind::Choice`].
     Text(String),
-    /// See [`Kind::Path`].
+    /// See [`Kind::Path`] and [`Kind::Folder`].
     Path(PathBuf),
-    /// See [`Kind::Switch`] and [`Kind::Toggle`].
+    /// See [`Kind::Switch`], [`Kind::Toggle`] and [`Kind::Folder`].
     Switch(bool),
+    /// See [`Kind::List`].
+    List(Vec<String>),
+    /// See [`Kind::Dollars`].
+    Cost(Cost),
 }
 
 impl Kind {
@@ -87,11 +98,26 @@ impl Kind {
                 }
                 _ => refused(),
             },
-            Self::Path if text.is_empty() => refused(),
+            Self::Path | Self::Folder if text.is_empty() => refused(),
             Self::Path => Ok(Value::Path(PathBuf::from(text))),
             Self::Switch | Self::Toggle => match text {
                 "true" | "1" | "yes" | "on" => Ok(Value::Switch(true)),
                 "false" | "0" | "no" | "off" => Ok(Value::Switch(false)),
+                _ => refused(),
+            },
+            Self::Folder => Ok(match Self::Toggle.parse(text) {
+                Ok(on) => on,
+                Err(_) => Value::Path(PathBuf::from(text)),
+            }),
+            Self::List => {
+                let items: Vec<String> = text.split(',').map(|item| item.trim().to_owned()).collect();
+                if items.iter().any(String::is_empty) {
+                    return refused();
+                }
+                Ok(Value::List(items))
+            }
+            Self::Dollars => match text.parse::<Cost>() {
+                Ok(cost) if cost > Cost::ZERO => Ok(Value::Cost(cost)),
                 _ => refused(),
             },
             Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
@@ -109,9 +135,27 @@ impl Kind {
             (Self::Count(..), DeValue::Integer(n)) if n.radix() == 10 => n.as_str(),
             (Self::Number(..) | Self::Share(_), DeValue::Integer(n)) if n.radix() == 10 => n.as_str(),
             (Self::Number(..) | Self::Share(_), DeValue::Float(n)) => n.as_str(),
-            (Self::Switch | Self::Toggle, DeValue::Boolean(on)) => return Ok(Value::Switch(*on)),
+            (Self::Switch | Self::Toggle | Self::Folder, DeValue::Boolean(on)) => {
+                return Ok(Value::Switch(*on));
+            }
+            (Self::Dollars, DeValue::Integer(n)) if n.radix() == 10 => n.as_str(),
+            (Self::Dollars, DeValue::Float(n)) => n.as_str(),
+            (Self::List, DeValue::Array(items)) => {
+                let texts = items.iter().map(|item| match item.get_ref() {
+                    DeValue::String(text) if !text.is_empty() => Ok(text.to_string()),
+                    _ => Err(self.allowed()),
+                });
+                return texts.collect::<Result<_, _>>().map(Value::List);
+            }
             (
-                Self::Duration | Self::Text | Self::Url | Self::Path | Self::Choice(_),
+                Self::Duration
+                | Self::Text
+                | Self::Url
+                | Self::Path
+                | Self::Folder
+                | Self::List
+                | Self::Dollars
+                | Self::Choice(_),
                 DeValue::String(text),
             ) => text.as_ref(),
             _ => return Err(self.allowed()),
@@ -137,6 +181,9 @@ impl Kind {
                 format!("a number above {} and below 1", f64::from(percent) / 100.0)
             }
             Self::Switch | Self::Toggle => "true or false".to_owned(),
+            Self::Folder => "true, false or a path".to_owned(),
+            Self::List => "a list of texts".to_owned(),
+            Self::Dollars => "a sum of dollars above 0, such as 2.50".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
         }
     }
@@ -151,6 +198,9 @@ impl Kind {
             Self::Url => "URL".to_owned(),
             Self::Path => "path".to_owned(),
             Self::Switch | Self::Toggle => "true or false".to_owned(),
+            Self::Folder => "true, false or path".to_owned(),
+            Self::List => "list of texts".to_owned(),
+            Self::Dollars => "dollars".to_owned(),
             Self::Choice(words) => words
                 .iter()
                 .map(|word| format!("`{word}`"))
@@ -168,6 +218,9 @@ impl Kind {
             Self::Text => "TEXT",
             Self::Url => "URL",
             Self::Path => "FILE",
+            Self::Folder => "DIR",
+            Self::List => "TEXT",
+            Self::Dollars => "DOLLARS",
             Self::Switch | Self::Toggle => "BOOL",
             Self::Choice(_) => "WORD",
         }
@@ -183,6 +236,8 @@ impl fmt::Display for Value {
             Self::Text(text) => text.fmt(f),
             Self::Path(path) => path.display().fmt(f),
             Self::Switch(on) => on.fmt(f),
+            Self::List(items) => items.join(",").fmt(f),
+            Self::Cost(cost) => cost.fmt(f),
         }
     }
 }
@@ -194,6 +249,8 @@ impl Value {
             Self::Count(n) => (*n).into(),
             Self::Number(n) => (*n).into(),
             Self::Switch(on) => (*on).into(),
+            Self::List(items) => items.clone().into(),
+            Self::Cost(cost) => cost.dollars().into(),
             Self::Duration(_) | Self::Text(_) | Self::Path(_) => self.to_string().into(),
         }
     }
@@ -236,6 +293,17 @@ mod tests {
         );
         check(Kind::Url, "localhost:1", None);
         check(Kind::Url, "http://", None);
+        check(Kind::Folder, "true", Some(Value::Switch(true)));
+        check(Kind::Folder, "a/b", Some(Value::Path("a/b".into())));
+        check(
+            Kind::List,
+            "a, b/c",
+            Some(Value::List(vec!["a".into(), "b/c".into()])),
+        );
+        check(Kind::List, "a,,b", None);
+        check(Kind::Dollars, "$2.50", Some(Value::Cost("2.5".parse().unwrap())));
+        check(Kind::Dollars, "0", None);
+        check(Kind::Dollars, "-1", None);
         check(Kind::Switch, "off", Some(Value::Switch(false)));
         check(Kind::Choice(&["a", "b"]), "c", None);
     }

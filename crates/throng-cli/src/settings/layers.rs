@@ -1,14 +1,17 @@
 //! The layers that settings come from, and which wins: flag > environment > `--config` or project file > the
 //! user's file > default. A profile beats the plain settings of every file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use throng_llm::Cost;
+
 use super::file::ConfigFile;
 use super::kind::{Kind, Value};
+use super::profile::Profile;
 use super::table::{SETTINGS, Setting};
 use crate::error::CliError;
 use crate::provider::redact_url;
@@ -21,7 +24,7 @@ pub(crate) const PROJECT_FILE: &str = "throng.toml";
 pub(crate) const OTHER_VARIABLES: [(&str, &str); 3] = [
     (
         "THRONG_API_KEY",
-        "Key of the provider. Wins over `OPENAI_API_KEY`.",
+        "Key of the provider. Wins over the provider's usual variable; not that of a `--fallback`.",
     ),
     (
         "THRONG_CONFIG",
@@ -39,6 +42,8 @@ pub(crate) struct Layers {
     pub(crate) folder: PathBuf,
     /// The user's own file; it need not exist.
     pub(crate) user_file: Option<PathBuf>,
+    /// Where answers are kept that can be asked for again; it need not exist.
+    pub(crate) cache_folder: Option<PathBuf>,
     /// `--config`.
     pub(crate) config: Option<PathBuf>,
     /// `--no-config`.
@@ -82,10 +87,31 @@ impl fmt::Display for Origin {
     }
 }
 
+impl Origin {
+    /// Returns how high the layer is: a higher one wins.
+    pub(crate) const fn rank(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::User(_, _, None) => 1,
+            Self::Project(_, _, None) | Self::Config(_, _, None) => 2,
+            Self::User(_, _, Some(_)) => 3,
+            Self::Project(_, _, Some(_)) | Self::Config(_, _, Some(_)) => 4,
+            Self::Env(_) => 5,
+            Self::Flag(_) => 6,
+        }
+    }
+}
+
 /// Every setting with its value and what set it.
 #[derive(Debug)]
 pub(crate) struct Settings {
     values: HashMap<&'static str, (Value, Origin)>,
+    /// The provider that each layer names, the lowest first.
+    providers: Vec<(u8, String)>,
+    /// The providers of the user's own, by name.
+    pub(crate) profiles: BTreeMap<String, Profile>,
+    /// The names of the groups of settings, for `--profile`.
+    pub(crate) setting_profiles: Vec<String>,
     /// What is odd in the layers but no error.
     pub(crate) warnings: Vec<String>,
 }
@@ -94,13 +120,16 @@ impl Layers {
     /// Returns the layers of this process.
     pub(crate) fn of_process() -> Self {
         use etcetera::BaseStrategy as _;
-        let user_file = etcetera::choose_base_strategy()
-            .ok()
+        let base = etcetera::choose_base_strategy().ok();
+        let user_file = base
+            .as_ref()
             .map(|base| base.config_dir().join("throng").join("config.toml"));
+        let cache_folder = base.map(|base| base.cache_dir().join("throng").join("answers"));
         Self {
             env: std::env::vars_os().collect(),
             folder: std::env::current_dir().unwrap_or_default(),
             user_file,
+            cache_folder,
             ..Self::default()
         }
     }
@@ -131,19 +160,20 @@ impl Layers {
     pub(crate) fn resolve(&self, flags: Vec<(&'static Setting, Value)>) -> Result<Settings, CliError> {
         let mut settings = Settings {
             values: HashMap::new(),
+            providers: Vec::new(),
+            profiles: BTreeMap::new(),
+            setting_profiles: Vec::new(),
             warnings: Vec::new(),
         };
         for setting in SETTINGS {
             if let Some(Ok(value)) = setting.default.map(|default| setting.kind.parse(default)) {
-                settings.values.insert(setting.key, (value, Origin::Default));
+                settings.set(setting, value, Origin::Default);
             }
         }
         self.read_files(&mut settings)?;
         self.read_environment(&mut settings)?;
         for (setting, value) in flags {
-            settings
-                .values
-                .insert(setting.key, (value, Origin::Flag(setting.flag())));
+            settings.set(setting, value, Origin::Flag(setting.flag()));
         }
         settings.check_trust()?;
         settings.check_secrets()?;
@@ -185,10 +215,21 @@ impl Layers {
                     .filter(|entry| entry.profile.as_deref() == layer)
                 {
                     let origin = origin(path.clone(), entry.line, entry.profile.clone());
-                    settings
-                        .values
-                        .insert(entry.setting.key, (entry.value.clone(), origin));
+                    settings.set(entry.setting, entry.value.clone(), origin);
                 }
+            }
+        }
+        for (path, file, origin) in &files {
+            settings.setting_profiles.extend(file.profiles.iter().cloned());
+            for provider in &file.providers {
+                let profile = Profile {
+                    name: provider.name.clone(),
+                    origin: origin(path.clone(), provider.line, None),
+                    values: provider.values.clone(),
+                    headers: provider.headers.clone(),
+                };
+                // That of the higher layer replaces the other: half of each would be a server that nobody meant.
+                settings.profiles.insert(provider.name.clone(), profile);
             }
         }
         settings
@@ -213,7 +254,7 @@ impl Layers {
                         "unset {name} to use the configuration file or the default"
                     ))
                 })?;
-                settings.values.insert(setting.key, (value, Origin::Env(name)));
+                settings.set(setting, value, Origin::Env(name));
             }
         }
         let mut names: Vec<String> = SETTINGS.iter().map(Setting::env).collect();
@@ -238,6 +279,19 @@ impl Layers {
 }
 
 impl Settings {
+    fn set(&mut self, setting: &'static Setting, value: Value, origin: Origin) {
+        if let (Value::Text(name), "run.provider") = (&value, setting.key) {
+            self.providers.push((origin.rank(), name.clone()));
+        }
+        self.values.insert(setting.key, (value, origin));
+    }
+
+    /// Returns the provider that is chosen by the layers up to a rank.
+    pub(crate) fn provider_at(&self, rank: u8) -> Option<&str> {
+        let mut below = self.providers.iter().filter(|(at, _)| *at <= rank);
+        below.next_back().map(|(_, name)| name.as_str())
+    }
+
     /// Refuses a key that a project file picks which nobody named: a checkout of somebody else's must not be able to
     /// send any variable or file of the user to the server that it names.
     fn check_trust(&self) -> Result<(), CliError> {
@@ -317,6 +371,22 @@ impl Settings {
     pub(crate) fn path(&self, key: &str) -> Option<&Path> {
         match self.get(key) {
             Some((Value::Path(path), _)) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Returns texts.
+    pub(crate) fn list(&self, key: &str) -> &[String] {
+        match self.get(key) {
+            Some((Value::List(items), _)) => items,
+            _ => &[],
+        }
+    }
+
+    /// Returns a sum of dollars.
+    pub(crate) fn cost(&self, key: &str) -> Option<Cost> {
+        match self.get(key) {
+            Some((Value::Cost(cost), _)) => Some(*cost),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use super::kind::Kind;
 pub(crate) enum Scope {
     /// By every command.
     Global,
-    /// By the commands that call a model: `run` and `bench`.
+    /// By the commands that call a provider: `run`, `vote`, `bench` and `models`.
     Provider,
     /// By the commands that send prompts of the user: `run` and `vote`.
     Call,
@@ -117,12 +117,15 @@ pub(crate) static SETTINGS: &[Setting] = &[
         key: "run.provider",
         scope: Scope::Provider,
         group: "Provider",
-        kind: Kind::Choice(&["sim", "openai"]),
+        kind: Kind::Text,
         default: None,
         bare: None,
-        help: "Who answers: `openai`, for any server that speaks its chat API, or `sim`",
-        more: "Without it, a --base-url means `openai`, and otherwise a simulated model server is started on the \
-               loopback address. Its answers are made up; nothing leaves the machine.",
+        help: "Who answers: `sim`, a known provider such as `openai` or `anthropic`, or a profile",
+        more: "Known are anthropic, azure, cerebras, deepseek, fireworks, gemini, groq, llama.cpp, lmstudio, mistral, \
+               ollama, ollama-openai, openai, openai-responses, openrouter, perplexity, sglang, together, vllm, xai \
+               and xai-responses. A profile is a table [profiles.NAME] of a configuration file. Without this and \
+               without --base-url a simulated server is started on the loopback address. Its answers are made up; \
+               nothing leaves the machine.",
     },
     Setting {
         key: "run.base-url",
@@ -132,7 +135,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         default: None,
         bare: None,
         help: "Address of the API, such as http://localhost:8080/v1",
-        more: "Default for `--provider openai`: https://api.openai.com/v1.",
+        more: "Default: that of the provider. It ends in /v1 for most, in /v1beta for Gemini, and is the bare root for \
+               ollama. Without --provider the server is taken to speak as OpenAI does.",
     },
     Setting {
         key: "run.model",
@@ -141,7 +145,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: None,
         bare: None,
-        help: "Model to ask for; needed with `openai`",
+        help: "Model to ask for; needed with all providers but `sim`",
         more: "",
     },
     Setting {
@@ -152,8 +156,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         default: None,
         bare: None,
         help: "Name of the environment variable that holds the key",
-        more: "Without it and without --api-key-file the key is that of THRONG_API_KEY, else of OPENAI_API_KEY. \
-               There is no flag for the key itself, because other users can read command lines. A project file \
+        more: "Without it and without --api-key-file the key is that of the profile, of THRONG_API_KEY, or of the \
+               provider's usual variable, such as OPENAI_API_KEY. There is no flag for the key itself, because other users can read command lines. A project file \
                may set this only if --config names it.",
     },
     Setting {
@@ -166,6 +170,74 @@ pub(crate) static SETTINGS: &[Setting] = &[
         help: "File that holds the key",
         more: "Wins over every variable. White space around the key is dropped. A project file may set this only if \
                --config names it.",
+    },
+    Setting {
+        key: "run.fallback",
+        scope: Scope::Call,
+        group: "Provider",
+        kind: Kind::List,
+        default: None,
+        bare: None,
+        help: "Ask this PROVIDER/MODEL when the one before it has failed for good; may be repeated",
+        more: "It takes over after refused keys, unknown models, used-up quotas, limits beyond --patience, overloads, \
+               errors of the server, timeouts and broken connections, when the retries are used up; not after errors of \
+               the prompt itself, such as one that is too long. The part before the first slash is a provider or a \
+               profile; a profile with a model needs no other. Each has its own key, of its profile or of its usual \
+               variable, and its own limits. The line names the provider that answered. A provider that cannot be used \
+               at all is not asked again in the run.",
+    },
+    Setting {
+        key: "run.record",
+        scope: Scope::Call,
+        group: "Recordings, cache and cost",
+        kind: Kind::Path,
+        default: None,
+        bare: None,
+        help: "Record every call into this folder, for --replay",
+        more: "The files hold prompts and answers as they are, and no keys.",
+    },
+    Setting {
+        key: "run.replay",
+        scope: Scope::Call,
+        group: "Recordings, cache and cost",
+        kind: Kind::Path,
+        default: None,
+        bare: None,
+        help: "Answer from the recordings in this folder, without a network and without a key",
+        more: "A prompt fails that was not recorded with the same model and parameters.",
+    },
+    Setting {
+        key: "run.cache",
+        scope: Scope::Call,
+        group: "Recordings, cache and cost",
+        kind: Kind::Folder,
+        default: None,
+        bare: Some("true"),
+        help: "Keep answers in a folder, and ask nothing twice that was answered before",
+        more: "Without a value the folder is `throng/answers` in the user's folder for caches. The files hold answers, \
+               and no prompts. Nothing is ever deleted there.",
+    },
+    Setting {
+        key: "run.max-cost",
+        scope: Scope::Call,
+        group: "Recordings, cache and cost",
+        kind: Kind::Dollars,
+        default: None,
+        bare: None,
+        help: "Stop when the calls have cost so many dollars",
+        more: "Calls that run by then go on, so that the sum can go over it by what they cost. What has not begun has no \
+               line, and the exit code is 5. The prices of all models must be known: see --prices.",
+    },
+    Setting {
+        key: "run.prices",
+        scope: Scope::Provider,
+        group: "Recordings, cache and cost",
+        kind: Kind::Path,
+        default: None,
+        bare: None,
+        help: "JSON file of prices, which win over those that the program carries",
+        more: "In LiteLLM's format: an object of models, each with `input_cost_per_token` and `output_cost_per_token` in \
+               dollars. Prices change: those that the program carries may be out of date.",
     },
     Setting {
         key: "run.system",

@@ -17,7 +17,7 @@ use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::explain;
 use crate::input::{Fingerprints, Prompt, Task};
-use crate::provider::Provider;
+use crate::provider::{Extras, Provider};
 use crate::run::{Answerer, Caller, Health, Limits, Shape, runtime};
 use crate::signals::interruption;
 
@@ -33,6 +33,7 @@ const MAX_QUESTION: u64 = 1 << 20;
 pub(crate) fn vote(context: &Context, args: &VoteArgs) -> Result<ExitStatus, CliError> {
     let Context { ui, layers, settings } = context;
     let provider = Provider::choose(settings, layers)?;
+    let extras = Extras::of(settings, layers, provider.remotes(), provider.model())?;
     let rules = Rules::new(args.agents, &args.rules(), settings)?;
     let question = question(&args.question)?;
     let shape = Shape::of(settings, provider.model());
@@ -46,8 +47,15 @@ pub(crate) fn vote(context: &Context, args: &VoteArgs) -> Result<ExitStatus, Cli
         ui.warn("with --temperature 0 the agents give one answer, as far as the model can");
     }
     ui.release();
-    let limits = Limits::of(settings);
-    runtime()?.block_on(ask(context, &provider, &limits, shape, &rules, question))
+    let limits = Limits::of(settings).falling_back(provider.fallbacks());
+    runtime()?.block_on(ask(
+        context,
+        (&provider, &extras),
+        &limits,
+        shape,
+        &rules,
+        question,
+    ))
 }
 
 /// Reads the question.
@@ -76,7 +84,7 @@ fn question(text: &str) -> Result<String, CliError> {
 
 async fn ask(
     context: &Context,
-    provider: &Provider,
+    (provider, extras): (&Provider, &Extras),
     limits: &Limits,
     shape: Shape,
     rules: &Rules,
@@ -84,26 +92,17 @@ async fn ask(
 ) -> Result<ExitStatus, CliError> {
     let seed = limits.seed;
     let simulated = || SimConfig::builder().seed(seed).build();
-    let answerer = Answerer::start(provider, simulated, limits.timeout).await?;
-    match provider {
-        Provider::OpenAi(remote) => {
-            context.ui.note(&remote.describe());
-            if remote.exposes_key() {
-                context.ui.warn(
-                    "the key goes over the network unencrypted, because the address begins with http://",
-                );
-            }
-        }
-        Provider::Sim { .. } => context.ui.note(&answerer.described),
-    }
+    let answerer = Answerer::start(provider, extras, simulated, limits.timeout).await?;
+    answerer.announce(provider, extras, &context.ui);
     let first = rules.agents().min(limits.max_concurrent).get();
     let health = Arc::new(Health::new(u32::try_from(first).unwrap_or(u32::MAX)));
     let agents = Agents {
-        caller: AgentCaller(Caller {
-            client: Arc::clone(&answerer.client),
-            shape: shape.clone(),
-            health: Arc::clone(&health),
-        }),
+        caller: AgentCaller(Caller::new(
+            answerer.steps.clone(),
+            shape.clone(),
+            Arc::clone(&health),
+            extras.stop.clone(),
+        )),
         poll: Arc::default(),
     };
     let mut task = Task::numbered(1, &Fingerprints::default());
@@ -121,6 +120,7 @@ async fn ask(
         () = health.given_up() => None,
         verdict = rules.vote.run_by_key(&executor, task, agents, key) => Some(verdict),
     };
+    extras.flush().await?;
     let unusable = |error: LlmError| explain::unusable(&error, &provider.shown_url());
     let Some(verdict) = verdict else {
         return Err(health.verdict().map_or_else(
@@ -140,6 +140,8 @@ async fn ask(
         verdict: &verdict,
         model: &shape.model,
         simulated: provider.is_simulated(),
+        cost: extras.cost(),
+        spent_out: extras.stop.as_ref().is_some_and(|stop| stop.is_reached()),
         deadline: limits.deadline,
         seed,
     };

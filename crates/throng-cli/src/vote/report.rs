@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use throng_core::Outcome;
 use throng_exec::{Decision, StopReason, Verdict};
-use throng_llm::{Completion, LlmError};
+use throng_llm::{Completion, Cost, LlmError};
 
 use super::failure::{NoConsensus, decision_name};
 use super::poll::stop_name;
@@ -28,6 +28,10 @@ pub(super) struct Report<'a> {
     pub(super) model: &'a str,
     /// The answers are made up.
     pub(super) simulated: bool,
+    /// What the calls have cost, if that is known.
+    pub(super) cost: Option<Cost>,
+    /// The sum of `--max-cost` was spent.
+    pub(super) spent_out: bool,
     /// When the vote had to end.
     pub(super) deadline: Option<Duration>,
     /// The seed.
@@ -53,7 +57,7 @@ impl Report<'_> {
     pub(super) fn status(&self) -> ExitStatus {
         match self.winner() {
             Some(_) => ExitStatus::Success,
-            None if self.is_cut_off() => ExitStatus::Partial,
+            None if self.is_cut_off() || self.spent_out => ExitStatus::Partial,
             None => ExitStatus::SomeFailed,
         }
     }
@@ -117,6 +121,9 @@ impl Report<'_> {
             let answer = Prompt::Text(choice.answer.text.clone()).preview(PREVIEW);
             let _ = writeln!(text, "{:>5} ×       {answer}", choice.votes());
         }
+        if let Some(cost) = self.cost {
+            let _ = writeln!(text, "cost          {cost}");
+        }
         for error in self.errors() {
             let _ = writeln!(text, "failed        {error}");
         }
@@ -169,6 +176,7 @@ impl Report<'_> {
             "choices": choices,
             "errors": self.errors(),
             "usage": verdict.usage,
+            "cost_usd": self.cost.map(Cost::dollars),
             "wall_s": verdict.wall.as_micros() as f64 / 1e6,
             "simulated": self.simulated,
             "model": self.model,

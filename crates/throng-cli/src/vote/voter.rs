@@ -35,14 +35,13 @@ impl Runner<AgentCall> for AgentCaller {
     type Error = LlmError;
 
     async fn run(&self, call: &AgentCall, cx: Attempt) -> Result<Completion, LlmError> {
-        let mut request = self.0.shape.request(&call.task.prompt);
         // The seed makes the agents differ, and the same agent the same again, where the server can do that.
-        request.seed = i64::try_from(call.agent).ok();
+        let seed = i64::try_from(call.agent).ok();
         let repeat = u32::try_from(call.agent).unwrap_or(u32::MAX);
         let context = CallContext::new().with_repeat(repeat);
         let attempt = call.poll.begin(call.agent);
         let report = |usage: &_| call.poll.used(attempt, usage);
-        self.0.ask(&call.task.id, request, context, &cx, &report).await
+        self.0.call(&call.task, seed, context, &cx, &report).await
     }
 }
 

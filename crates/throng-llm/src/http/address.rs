@@ -39,13 +39,7 @@ impl Address {
         }
         url.set_fragment(None);
         let path = url.path().trim_end_matches('/').to_owned();
-        let added = match wire {
-            Wire::OpenAiChat => "/chat/completions",
-            Wire::OpenAiResponses => "/responses",
-            Wire::Anthropic => "/messages",
-            Wire::Gemini => "",
-            Wire::Ollama => "/api/chat",
-        };
+        let added = added(wire);
         if path.ends_with(added) {
             url.set_path(&path);
         } else {
@@ -67,6 +61,20 @@ impl Address {
     /// Returns true for OpenAI's own server.
     pub(super) fn is_openai(&self) -> bool {
         self.url.host_str() == Some(OPENAI_HOST)
+    }
+
+    /// Returns the address of the list of models.
+    pub(super) fn of_models(&self) -> Url {
+        let mut url = self.url.clone();
+        let path = url.path().trim_end_matches('/').to_owned();
+        let base = path.strip_suffix(added(self.wire)).unwrap_or(&path);
+        let list = if self.wire == Wire::Ollama {
+            "/api/tags"
+        } else {
+            "/models"
+        };
+        url.set_path(&format!("{base}{list}"));
+        url
     }
 
     /// Returns the address of a call.
@@ -93,6 +101,17 @@ impl Address {
             }
         }
         url
+    }
+}
+
+/// Returns what a call adds to the base URL; nothing of Gemini, whose calls name the model in their path.
+const fn added(wire: Wire) -> &'static str {
+    match wire {
+        Wire::OpenAiChat => "/chat/completions",
+        Wire::OpenAiResponses => "/responses",
+        Wire::Anthropic => "/messages",
+        Wire::Gemini => "",
+        Wire::Ollama => "/api/chat",
     }
 }
 
@@ -158,6 +177,25 @@ mod tests {
                 Address::new(Wire::OpenAiChat, base).expect_err(base).to_string(),
                 text
             );
+        }
+    }
+
+    #[test]
+    fn each_wire_has_its_own_list_of_models() {
+        for (wire, base, url) in [
+            (Wire::OpenAiChat, "http://h/v1/", "http://h/v1/models"),
+            (
+                Wire::OpenAiChat,
+                "http://h/v1/chat/completions?v=1",
+                "http://h/v1/models?v=1",
+            ),
+            (Wire::OpenAiResponses, "http://h/v1", "http://h/v1/models"),
+            (Wire::Anthropic, "http://h/v1", "http://h/v1/models"),
+            (Wire::Gemini, "http://h/v1beta", "http://h/v1beta/models"),
+            (Wire::Ollama, "http://h", "http://h/api/tags"),
+        ] {
+            let address = Address::new(wire, base).expect(base);
+            assert_eq!(address.of_models().as_str(), url, "{wire} {base}");
         }
     }
 

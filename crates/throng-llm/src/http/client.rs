@@ -50,6 +50,10 @@ impl HttpClient {
         self.0.wire
     }
 
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
     pub(super) fn new(inner: Inner) -> Self {
         Self(Arc::new(inner))
     }

@@ -6,6 +6,7 @@ mod builder;
 mod cassette;
 mod client;
 mod headers;
+mod models;
 mod recorder;
 mod replay;
 mod scrub;

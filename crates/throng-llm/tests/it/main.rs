@@ -22,6 +22,7 @@ mod judges;
 mod keys;
 mod laws;
 mod llama;
+mod models;
 #[cfg(feature = "ollama")]
 mod ollama;
 mod rates;
