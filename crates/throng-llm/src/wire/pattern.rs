@@ -1,8 +1,6 @@
 //! Frames that differ from one before only in their text. A stream consists mostly of them, and of such a frame only the
 //! text has to be read: what stands before and after it is the same, byte by byte, and so means the same.
 
-use std::borrow::Cow;
-
 use super::draft::Channel;
 
 /// A larger frame is not kept to compare others with.
@@ -32,9 +30,8 @@ impl Pattern {
         plain.then_some((*channel, text))
     }
 
-    /// Keeps a frame that said nothing but this text, which is a part of it.
-    pub(super) fn keep(&mut self, frame: &str, text: &Cow<'_, str>, channel: Channel) {
-        let Cow::Borrowed(text) = text else { return };
+    /// Keeps a frame that said nothing but this text, if the text is a part of it as it stands.
+    pub(super) fn keep(&mut self, frame: &str, text: &str, channel: Channel) {
         if self.misses >= MAX_MISSES || frame.len() > MAX_BYTES || text.is_empty() {
             return;
         }
@@ -59,7 +56,7 @@ mod tests {
         let frame = r#"{"id":"a","t":"Hel","n":1}"#;
         let mut pattern = Pattern::default();
         assert_eq!(pattern.text_of(frame), None);
-        pattern.keep(frame, &Cow::Borrowed(&frame[15..18]), Channel::Text);
+        pattern.keep(frame, &frame[15..18], Channel::Text);
         let text = |frame| pattern.text_of(frame).map(|(_, text)| text);
         assert_eq!(text(r#"{"id":"a","t":"lo, wörld","n":1}"#), Some("lo, wörld"));
         assert_eq!(text(r#"{"id":"a","t":"","n":1}"#), Some(""));

@@ -1,7 +1,5 @@
 //! The JSON of a chat completion, whole or in chunks, read without trust in any member's type.
 
-use std::borrow::Cow;
-
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use throng_core::Usage;
@@ -26,9 +24,9 @@ pub(in crate::wire) struct Chunk<'a> {
     pub(in crate::wire) type_: Text<'a>,
 }
 
-impl<'a> Chunk<'a> {
+impl Chunk<'_> {
     /// Returns the text of a frame that says nothing else.
-    pub(in crate::wire) fn plain_text(&self) -> Option<(Channel, &Cow<'a, str>)> {
+    pub(in crate::wire) fn plain_text(&self) -> Option<(Channel, &str)> {
         let choice = &self.choices.first;
         let delta = &choice.delta;
         let alone = self.choices.has_first == Some(true)
