@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bad_input;
+mod bills;
 mod campaign;
 mod commands;
 mod config;
@@ -10,6 +11,7 @@ mod interrupt;
 mod output;
 mod policies;
 mod provider;
+mod providers;
 mod real_servers;
 mod rehearse;
 mod resume;
