@@ -343,7 +343,7 @@ fn a_server_that_is_no_api_stops_the_run_soon() {
         assert!(!ended.stderr.contains("secret"), "{ended:?}");
         let ended = ended
             .says("is no chat API")
-            .says("hint: --base-url is probably wrong");
+            .says("hint: --base-url or --provider is probably wrong");
         ended.says(&format!("{}?key=…", server.url()));
         let summary: Value = serde_json::from_str(&home.read("s.json")).unwrap();
         assert!(summary["attempts"].as_u64() < Some(20), "{answer}: {summary}");

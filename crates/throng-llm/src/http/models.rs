@@ -145,8 +145,9 @@ fn page(wire: Wire, value: &Value) -> Option<Page> {
         }
     };
     // Gemini leaves an empty list out.
+    let is_empty = |object: &serde_json::Map<_, _>| object.keys().all(|name| name == "nextPageToken");
     let models = match (list, wire) {
-        (None, Wire::Gemini) if value.is_object() && value.get("error").is_none() => &[],
+        (None, Wire::Gemini) if value.as_object().is_some_and(is_empty) => &[],
         (list, _) => list?.as_array()?.as_slice(),
     };
     let next = match wire {

@@ -12,6 +12,7 @@ use throng_core::Usage;
 
 use super::calls::Calls;
 use super::fault::Fault;
+use super::pattern::Pattern;
 use super::surrogate::{self, Joiner};
 use crate::{ErrorKind, FinishReason, Limited, Limits, LlmError, Received, Started, StreamEvent};
 
@@ -36,6 +37,8 @@ pub(super) struct Draft {
     usage: Usage,
     text_bytes: usize,
     pub(super) received: Received,
+    /// The last frame that said nothing but a piece of text.
+    pub(super) pattern: Pattern,
 }
 
 /// Which text of the answer a piece belongs to.
@@ -63,6 +66,7 @@ impl Draft {
             usage: Usage::default(),
             text_bytes: 0,
             received: Received::default(),
+            pattern: Pattern::default(),
         }
     }
 
@@ -161,6 +165,18 @@ impl Draft {
         }
         let message = format!("sent more than {} bytes of text", self.limits.text_bytes);
         Err(self.error(ErrorKind::TooLarge(Limited::Text), &message))
+    }
+
+    /// Takes a frame that differs from one before in its text only. Returns false for every other frame.
+    ///
+    /// # Errors
+    ///
+    /// If the texts go over their limit.
+    pub(super) fn say_as_before(&mut self, frame: &str, events: &mut Events) -> Result<bool, LlmError> {
+        match self.pattern.text_of(frame) {
+            Some((channel, text)) => self.say(channel, Some(text.into()), None, events).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     /// Lets the tool calls take something in.

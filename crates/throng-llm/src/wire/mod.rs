@@ -12,6 +12,7 @@ mod gemini;
 mod kind;
 mod lenient;
 mod ollama;
+mod pattern;
 mod protocol;
 mod read;
 mod responses;

@@ -60,7 +60,12 @@ impl Taking<'_> {
         raw: &str,
     ) -> Result<(), LlmError> {
         match delta.kind() {
-            "text_delta" => self.say(Channel::Text, delta.text.0, marker)?,
+            "text_delta" => {
+                if let (None, Some(text)) = (marker, &delta.text.0) {
+                    self.draft.pattern.keep(raw, text, Channel::Text);
+                }
+                self.say(Channel::Text, delta.text.0, marker)?;
+            }
             "thinking_delta" => {
                 if let Some(text) = delta.thinking.filled()
                     && let Some(thinking) = self.thinking(index)?

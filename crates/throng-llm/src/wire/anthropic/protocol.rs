@@ -41,6 +41,9 @@ impl Protocol for Anthropic {
         if is_sign_of_life(&frame) {
             return Ok(());
         }
+        if taking.draft.say_as_before(frame.data, taking.events)? {
+            return Ok(());
+        }
         taking.parse(frame.data, frame.name)
     }
 

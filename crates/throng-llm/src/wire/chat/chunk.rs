@@ -4,6 +4,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use throng_core::Usage;
 
+use crate::wire::draft::Channel;
 use crate::wire::fill::{Fill, FillForm, Place, Places, skip};
 use crate::wire::lenient::{Arguments, Content, Count, Filled, List, Obj, Text, absent, drain_map};
 
@@ -21,6 +22,35 @@ pub(in crate::wire) struct Chunk<'a> {
     pub(in crate::wire) message: Text<'a>,
     pub(in crate::wire) code: Text<'a>,
     pub(in crate::wire) type_: Text<'a>,
+}
+
+impl Chunk<'_> {
+    /// Returns the text of a frame that says nothing else.
+    pub(in crate::wire) fn plain_text(&self) -> Option<(Channel, &str)> {
+        let choice = &self.choices.first;
+        let delta = &choice.delta;
+        let alone = self.choices.has_first == Some(true)
+            && self.choices.more.is_empty()
+            && choice.index.0.unwrap_or(0) == 0
+            && choice.has_delta
+            && choice.finish_reason.filled().is_none()
+            && self.usage.0.is_none()
+            && choice.usage.0.is_none()
+            && self.x_groq.0.is_none();
+        let bare = delta.refusal.filled().is_none()
+            && delta.reasoning_details.0.is_none()
+            && delta.tool_calls.is_empty()
+            && delta.function_call.0.is_none()
+            && !delta.unknown;
+        let thought = [&delta.reasoning_content, &delta.reasoning]
+            .into_iter()
+            .find(|text| text.filled().is_some());
+        match (&delta.content, thought) {
+            (Content::Text(text), None) if alone && bare => Some((Channel::Text, text)),
+            (Content::Absent, Some(Text(Some(text)))) if alone && bare => Some((Channel::Reasoning, text)),
+            _ => None,
+        }
+    }
 }
 
 /// The form of a frame.

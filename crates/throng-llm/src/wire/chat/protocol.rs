@@ -33,6 +33,9 @@ impl Protocol for Chat {
         if is_sign_of_life(&frame) {
             return Ok(());
         }
+        if draft.say_as_before(frame.data, events)? {
+            return Ok(());
+        }
         Taking { draft, events }.parse(frame.data)
     }
 
@@ -66,6 +69,11 @@ impl Taking<'_> {
 
     fn chunk(&mut self, chunk: Chunk<'_>, marker: Option<char>, raw: &str) -> Result<(), LlmError> {
         self.check_error(&chunk, raw)?;
+        if marker.is_none()
+            && let Some((channel, text)) = chunk.plain_text()
+        {
+            self.draft.pattern.keep(raw, text, channel);
+        }
         let groq_usage = chunk.x_groq.0.map(|groq| groq.usage).unwrap_or_default();
         if !chunk.choices.is_list && chunk.usage.0.is_none() && groq_usage.0.is_none() {
             self.events

@@ -97,7 +97,15 @@ async fn every_fault_on_every_surface_and_nothing_to_blame() {
     let Some(llmock) = program("THRONG_LLMOCK") else {
         return;
     };
-    let server = Server::start(&llmock, &["serve", "--response-style", "varied"]);
+    // It takes a broken stream for a failed attempt only if the client has gone before the last chunk was sent.
+    let paced = [
+        "serve",
+        "--response-style",
+        "varied",
+        "--stream-chunk-delay-ms",
+        "20",
+    ];
+    let server = Server::start(&llmock, &paced);
     for (wire, path) in SURFACES {
         let client = client(&server, wire, path);
         for (n, (fault, expect)) in faults().into_iter().enumerate() {
