@@ -140,8 +140,8 @@ pub(crate) fn unusable(error: &LlmError, base_url: &str) -> CliError {
     let cli = CliError::new(ExitStatus::Provider, message).because(chain(error));
     if no_api {
         return cli.hint(format!(
-            "--base-url or --provider is probably wrong: {base_url} should name the API of the provider, as a rule with \
-             /v1 at its end"
+            "--base-url is probably wrong: {base_url} should name the API of the provider, as a rule with /v1 at its \
+             end; or --provider names another API"
         ));
     }
     match general_hint(error) {

@@ -200,9 +200,9 @@ impl Extras {
     /// Returns what was spent, if a price was known.
     pub(crate) fn cost(&self) -> Option<Cost> {
         let total = self.spending.total();
-        (total.calls == total.cached || total.cost > Cost::ZERO || total.unpriced == 0)
-            .then_some(total.cost)
-            .filter(|_| total.calls > 0)
+        // The meter is behind the cache, so that what the cache answered is not on it.
+        let all_kept = total.calls == 0 && self.cache_hits().is_some_and(|hits| hits > 0);
+        (all_kept || total.cost > Cost::ZERO).then_some(total.cost)
     }
 
     /// Returns how many answers came from the cache, if there is one.

@@ -193,7 +193,9 @@ impl Caller {
                 let message = format!("cannot be sent the conversation: {wrong}");
                 LlmError::new(ErrorKind::BadRequest, step.client.provider(), message)
             })?;
-        request.seed = seed;
+        // The others have no word for it.
+        let has_seed = matches!(step.wire, Wire::OpenAiChat | Wire::Gemini | Wire::Ollama);
+        request.seed = seed.filter(|_| has_seed);
         let bill = task.purse.bill(step.price.as_ref());
         let result = self.ask(step, &task.id, request, context, cx, bill, report).await;
         let error = result.as_ref().err();

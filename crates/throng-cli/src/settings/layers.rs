@@ -205,7 +205,13 @@ impl Layers {
             None => self.variable("THRONG_PROFILE")?,
         };
         if let Some(name) = profile {
-            check_profile(name, files.iter().flat_map(|(_, file, _)| &file.profiles))?;
+            let own = files.iter().flat_map(|(_, file, _)| &file.providers);
+            let is_provider = own.into_iter().any(|provider| provider.name == name);
+            check_profile(
+                name,
+                files.iter().flat_map(|(_, file, _)| &file.profiles),
+                is_provider,
+            )?;
         }
         for layer in [None, profile] {
             for (path, file, origin) in &files {
@@ -408,7 +414,11 @@ pub(crate) fn is_variable_name(text: &str) -> bool {
         && bytes.all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
 }
 
-fn check_profile<'a>(name: &str, defined: impl Iterator<Item = &'a String>) -> Result<(), CliError> {
+fn check_profile<'a>(
+    name: &str,
+    defined: impl Iterator<Item = &'a String>,
+    is_provider: bool,
+) -> Result<(), CliError> {
     let mut defined: Vec<&str> = defined.map(String::as_str).collect();
     defined.sort_unstable();
     defined.dedup();
@@ -416,6 +426,11 @@ fn check_profile<'a>(name: &str, defined: impl Iterator<Item = &'a String>) -> R
         return Ok(());
     }
     let error = CliError::usage(format!("no configuration file defines the profile {name:?}"));
+    if is_provider {
+        return Err(error.hint(format!(
+            "[profiles.{name}] is a provider, for --provider {name}; --profile takes a group of settings, [profile.NAME]"
+        )));
+    }
     Err(
         match suggest::nearest(name, defined.iter().map(|known| (*known, *known))) {
             Some(nearest) => error.hint(format!("did you mean {nearest:?}?")),

@@ -9,14 +9,13 @@ use serde_json::Value;
 use crate::support::{Home, Sim, by_id};
 
 /// Providers, what their base URL ends in, and the variable of their key.
-const PROVIDERS: [(&str, &str, &str); 8] = [
+const PROVIDERS: [(&str, &str, &str); 7] = [
     ("openai", "/v1", "OPENAI_API_KEY"),
     ("openai-responses", "/v1", "OPENAI_API_KEY"),
     ("anthropic", "/v1", "ANTHROPIC_API_KEY"),
     ("gemini", "/v1beta", "GEMINI_API_KEY"),
     ("gemini", "/v1beta", "GOOGLE_API_KEY"),
     ("groq", "/v1", "GROQ_API_KEY"),
-    ("azure", "/v1", "AZURE_OPENAI_API_KEY"),
     ("ollama", "", "OLLAMA_API_KEY"),
 ];
 
@@ -151,7 +150,9 @@ fn no_key_goes_to_another_provider() {
         .iter()
         .map(|(name, key)| (name.as_str(), key.as_str()))
         .collect();
-    for (provider, end, variable) in PROVIDERS {
+    // Azure takes its key in a header of its own, which the simulated server does not know.
+    let azure = ("azure", "/v1", "AZURE_OPENAI_API_KEY");
+    for (provider, end, variable) in PROVIDERS.into_iter().chain([azure]) {
         if variable == "GOOGLE_API_KEY" {
             continue;
         }
@@ -488,12 +489,12 @@ fn a_failing_provider_is_fallen_back_from() {
     let ended = run(broken.url(), &flags, 0);
     assert!(by_id(&ended.stdout).values().all(|result| result["model"] == "b"));
     // What is wrong with a prompt is wrong for all.
-    let bad = home.sim(&["--fail", "1", "--faults", "content_filter"]);
+    let bad = home.sim(&["--fail", "1", "--faults", "context_overflow"]);
     let ended = run(bad.url(), &["--fallback", "second"], 1);
     for result in by_id(&ended.stdout).values() {
         assert_eq!(
             (&result["attempts"], &result["error"]["kind"]),
-            (&1.into(), &"content_filter".into()),
+            (&1.into(), &"context_overflow".into()),
             "{result}"
         );
     }
