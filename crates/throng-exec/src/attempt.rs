@@ -95,6 +95,19 @@ impl Attempt {
         self.reports.touched.store(true, Ordering::Release);
     }
 
+    /// Returns true once nobody waits for this attempt any more: it has timed out, another attempt has won, its run was
+    /// dropped, or whoever had submitted its job went away. Only a clone that lives on elsewhere sees it: in the thread
+    /// of a [`Blocking`](crate::Blocking) call, or in a task that an attempt of [`Executor::serve`](crate::Executor::serve)
+    /// has spawned.
+    pub fn is_abandoned(&self) -> bool {
+        self.reports.is_abandoned()
+    }
+
+    /// Counts the run's calls that were left behind and still run.
+    pub(crate) fn detached(&self) -> &AtomicU64 {
+        &self.reports.origin.detached
+    }
+
     /// Says that nobody waits for the attempt any more: whatever it returns, it counts as dropped.
     pub(crate) fn abandon(&self) {
         self.reports.abandoned.store(true, Ordering::Release);
@@ -120,6 +133,8 @@ impl Attempt {
 pub(crate) struct Origin {
     pub(crate) run: RunId,
     pub(crate) cancellation: CancellationToken,
+    /// Calls of [`Blocking`](crate::Blocking) that were left behind and still run.
+    pub(crate) detached: AtomicU64,
 }
 
 /// Where an attempt reports. A worker keeps one and lends it to each of its attempts in turn.

@@ -5,7 +5,7 @@
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -110,6 +110,7 @@ impl<J, T, E> Core<J, T, E> {
             origin: Arc::new(Origin {
                 run,
                 cancellation: CancellationToken::new(),
+                detached: AtomicU64::new(0),
             }),
             driver: Notify::new(),
             crew: Crew::new(threads),
@@ -308,6 +309,7 @@ impl<J, T, E> Core<J, T, E> {
             admitted: stats.admitted,
             ready: state.dispatcher.ready() as u64,
             running: state.dispatcher.running() as u64,
+            detached: self.origin.detached.load(Ordering::Relaxed),
             backing_off: state.dispatcher.backing_off() as u64,
             max_concurrent: state.dispatcher.limit() as u64,
             retries: stats.retries,
@@ -329,7 +331,9 @@ impl<J, T, E> Core<J, T, E> {
             .iter()
             .filter_map(Record::get)
             .for_each(|finished| totals.record(finished));
-        RunSummary::new(state.dispatcher.stats(), &totals, self.wall(&state))
+        let mut summary = RunSummary::new(state.dispatcher.stats(), &totals, self.wall(&state));
+        summary.detached = self.origin.detached.load(Ordering::Relaxed);
+        summary
     }
 
     pub(crate) fn keys(&self) -> Vec<KeyProgress> {

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod batches;
+mod blocking;
 mod breaker;
 mod budget;
 mod canonical_json;
@@ -50,6 +51,7 @@ mod worker;
 
 pub use attempt::Attempt;
 pub use batches::Batches;
+pub use blocking::Blocking;
 pub use breaker::{BreakerState, CircuitBreaker, WhileOpen};
 pub use budget::RetryBudget;
 pub use distinct::{Distinct, Share};

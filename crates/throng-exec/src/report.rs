@@ -136,6 +136,9 @@ pub struct RunSummary {
     pub hedges_won: u64,
     /// How often a job went on to a fallback step.
     pub fallbacks: u64,
+    /// Calls that attempts had left behind in their threads and that still ran when the summary was made; see
+    /// [`Blocking`](crate::Blocking).
+    pub detached: u64,
     /// Retries that did not happen because the budget could not pay for them; see [`RetryBudget`](crate::RetryBudget).
     pub retries_refused: u64,
     /// The tokens that all attempts of the ended jobs reported.
@@ -223,6 +226,7 @@ impl RunSummary {
             hedges: stats.hedges,
             hedges_won: stats.hedges_won,
             fallbacks: stats.fallbacks,
+            detached: 0,
             retries_refused: stats.refused,
             usage: stats.usage,
             queued: sums.queued,
@@ -312,6 +316,8 @@ pub struct Progress {
     pub ready: u64,
     /// Attempts that run.
     pub running: u64,
+    /// Calls that attempts have left behind in their threads and that still run; see [`Blocking`](crate::Blocking).
+    pub detached: u64,
     /// Jobs that wait for a retry.
     pub backing_off: u64,
     /// Attempts that run at most at the same time.

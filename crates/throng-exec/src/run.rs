@@ -129,7 +129,9 @@ where
 
     /// Aborts the run and waits until none of its tasks is left. Jobs that had not ended count as cancelled.
     ///
-    /// A blocking call inside an attempt cannot be dropped; this waits for it.
+    /// This waits for an attempt that blocks the thread on which it is polled. It does not wait for calls of
+    /// [`Blocking`](crate::Blocking): [`RunSummary::detached`] says how many still run, and
+    /// [`Blocking::wait_detached`](crate::Blocking::wait_detached) waits for them.
     ///
     /// # Cancel safety
     ///

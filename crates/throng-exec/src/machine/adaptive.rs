@@ -4,7 +4,8 @@
 //! the limit that is known as accepted and the one that is known as refused, and growth beyond it in steps that double.
 //! A round is counted in attempts that succeed while the whole limit is in use: by Little's law as many as the limit are
 //! one round trip, whatever the latencies. Invariants: `min <= limit <= max`; an attempt that began before the last
-//! decrease decides nothing; cuts are a round trip apart; only refusals and slow first outputs lower a limit in use.
+//! decrease decides nothing; cuts are a round trip apart, but for one
+//! where a small limit is swamped; only refusals and slow first outputs lower a limit in use.
 
 mod cohort;
 mod first_output;
@@ -23,6 +24,9 @@ pub(crate) use signal::{Change, Signal, Started};
 
 /// How many round trips pass before more is tried again, at least and at most.
 const PAUSE: (usize, usize) = (5, 16);
+/// How many attempts have to succeed at most before more is tried again, where [`PAUSE`] times the limit is less: 80 are
+/// 16 round trips at a limit of 5, so that a doubled capacity is found within 20.
+const LONGEST: usize = 80;
 /// How many attempts have to succeed before that for each one that the last try cost: one in 57 is less than 2 %.
 const PRICE: usize = 56;
 /// The first step beyond what is known, and how close the search comes, as a part of the limit.
@@ -33,6 +37,9 @@ const SEARCH: usize = 8;
 const DOUBT: usize = 64;
 /// A share of refusals above one in this many, over four round trips, takes back a step.
 const LASTING: usize = 50;
+/// Up to this limit a cut may follow another within a round trip, if all was refused since. Each slot above the capacity is
+/// refused ten times in a round trip, and a small limit takes many round trips to work off the retries of that.
+const SWAMPED: usize = 16;
 /// After so long without half of the limit in use it is halved.
 const REST: Tick = 60_000_000_000;
 
@@ -79,6 +86,8 @@ pub(crate) struct Adaptive {
     epoch: u32,
     /// Until when it is not cut again.
     next_cut: Tick,
+    /// The last cut did not wait for that.
+    cut_early: bool,
     cohort: Cohort,
     /// Attempts since the round began that is paid for in [`Phase::Hold`].
     paid: usize,
@@ -104,6 +113,7 @@ impl Adaptive {
             fresh: true,
             epoch: 0,
             next_cut: 0,
+            cut_early: false,
             cohort: Cohort::default(),
             paid: 0,
             owed: 0,
@@ -184,7 +194,7 @@ impl Adaptive {
         self.paid += 1;
         if let Phase::Hold { accepted, .. } = &mut self.phase {
             *accepted += 1;
-            let most = (PAUSE.1 * self.limit).max(2 * PRICE);
+            let most = (PAUSE.1 * self.limit).max(LONGEST);
             let pause = (PRICE * self.owed).clamp(PAUSE.0 * self.limit, most);
             if !first_try || self.paid < pause || self.limit == self.policy.max.get() {
                 return None;
@@ -241,7 +251,8 @@ impl Adaptive {
             }
             return None;
         }
-        if now >= self.next_cut && self.cohort.is_refused(&self.policy, self.limit) {
+        let may_cut = now >= self.next_cut || self.is_swamped();
+        if may_cut && self.cohort.is_refused(&self.policy, self.limit) {
             let (Phase::Grow { accepted, .. } | Phase::Hold { accepted, .. }) = self.phase;
             if accepted < self.good && self.before < self.good {
                 self.good = self.before;
@@ -277,7 +288,13 @@ impl Adaptive {
         self.lower(self.good, cause)
     }
 
+    /// Nothing but refusals came since the last decrease, two for each slot of a small limit. Once between two cuts at most.
+    fn is_swamped(&self) -> bool {
+        !self.cut_early && self.limit <= SWAMPED && self.cohort.refused_without_success() >= 2 * self.limit
+    }
+
     fn cut(&mut self, now: Tick, cause: LimitCause) -> Option<Change> {
+        self.cut_early = now < self.next_cut;
         self.next_cut = now.saturating_add(self.latency);
         // After more than one cut the first limit stays the goal: what was refused may have been a burst.
         self.bad = self.bad.max(Some(self.limit));

@@ -3,6 +3,7 @@
 
 mod admission;
 mod alcall;
+mod blocking;
 mod consumer;
 mod control;
 mod distinct;

@@ -29,6 +29,11 @@ impl Cohort {
         self.in_a_row += 1;
     }
 
+    /// Returns how many were refused if nothing was accepted, or else 0.
+    pub(super) fn refused_without_success(&self) -> usize {
+        if self.accepted == 0 { self.refused } else { 0 }
+    }
+
     /// Returns true if more was refused than the policy tolerates.
     pub(super) fn is_refused(&self, policy: &AdaptiveLimit, limit: usize) -> bool {
         let share = |n: usize| policy.tolerated * n as f64;

@@ -383,6 +383,24 @@ fn cuts_are_a_round_trip_apart() {
 }
 
 #[test]
+fn a_small_limit_that_is_swamped_is_cut_once_more_within_a_round_trip() {
+    let mut adaptive = Adaptive::new(&starting_at(10).max(NonZeroUsize::new(10).unwrap()));
+    feed(&mut adaptive, 0, &[OK; 10]);
+    feed(&mut adaptive, RTT, &[Signal::Refused; 2]);
+    assert_eq!(adaptive.limit(), 7);
+    assert_eq!(feed(&mut adaptive, RTT + 1, &[Signal::Refused; 13]), []);
+    let cut = Change {
+        from: 7,
+        to: 4,
+        cause: LimitCause::Refused,
+    };
+    assert_eq!(feed(&mut adaptive, RTT + 2, &[Signal::Refused]), [cut]);
+    // Once is enough: the third cut waits for its round trip.
+    assert_eq!(feed(&mut adaptive, 2 * RTT, &[Signal::Refused; 50]), []);
+    assert_eq!(feed(&mut adaptive, 2 * RTT + 2, &[Signal::Refused]).len(), 1);
+}
+
+#[test]
 fn a_limit_that_is_not_used_is_halved_each_minute() {
     let mut adaptive = Adaptive::new(&starting_at(8));
     feed(&mut adaptive, 0, &[OK; 400]);

@@ -1,13 +1,13 @@
 //! alcall's `retry_*`.
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Mutex, mpsc};
 
 use serde_json::json;
 use throng_core::OutcomeKind;
-use throng_exec::{Attempt, Jitter, RetryPolicy};
+use throng_exec::{Attempt, Blocking, Jitter, RetryPolicy};
 
 use super::{STEP, job, least_gap, recorded, result, run};
-use crate::support::{Fault, attempts, fixed, ms, once};
+use crate::support::{Fault, attempts, fixed, ms, n, once};
 
 #[tokio::test(start_paused = true)]
 async fn retry_attempts_counts_the_tries_after_the_first() {
@@ -152,32 +152,26 @@ async fn retry_timeout_limits_each_attempt() {
 }
 
 /// alcall waits for a function that blocks a thread whatever the limit is: 300 ms at a limit of 100 ms, and no error. A
-/// blocking call in `spawn_blocking` is left behind in its thread when its time is over, and its job times out.
+/// call of [`Blocking`] is left behind in its thread when its time is over, and its job times out.
 #[tokio::test(start_paused = true)]
 async fn a_timeout_does_not_wait_for_a_thread() {
     let was = recorded("retry_timeout.sync");
     assert_eq!((&was["result"], &was["wall_ms"]), (&json!([0]), &json!(300)));
     let executor = once(1).attempt_timeout(ms(2 * STEP)).build().unwrap();
     let (release, blocked) = mpsc::channel::<()>();
-    let blocked = Arc::new(Mutex::new(blocked));
-    let (started, has_started) = tokio::sync::oneshot::channel();
-    let started = Mutex::new(Some(started));
-    let runner = move |_: u64, _: Attempt| {
-        let blocked = Arc::clone(&blocked);
-        let thread = tokio::task::spawn_blocking(move || blocked.lock().unwrap().recv());
-        if let Some(started) = started.lock().unwrap().take() {
-            let _ = started.send(());
-        }
-        async move {
-            let _ = thread.await;
-            Ok::<_, Fault>(())
-        }
-    };
-    let mut run = executor.start([0], runner);
-    has_started.await.unwrap();
+    let blocked = Mutex::new(blocked);
+    let (starts, mut started) = tokio::sync::mpsc::channel(1);
+    let runner = Blocking::new(n(1), move |_: u64, _: Attempt| {
+        starts.try_send(()).unwrap();
+        Ok::<_, Fault>(blocked.lock().unwrap().recv())
+    });
+    let mut run = executor.start([0], runner.clone());
+    started.recv().await.unwrap();
     // The clock does not move by itself while a thread of `spawn_blocking` works.
     tokio::time::advance(ms(2 * STEP)).await;
     let job = run.next().await.unwrap();
     assert_eq!(job.outcome.kind(), OutcomeKind::TimedOut);
+    assert_eq!(runner.detached(), 1);
     release.send(()).unwrap();
+    runner.wait_detached().await;
 }
