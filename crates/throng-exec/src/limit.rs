@@ -42,9 +42,8 @@ impl From<AdaptiveLimit> for Limit {
 ///
 /// The limit doubles per round trip until attempts are refused, then searches between what was accepted and what was
 /// refused, and from then on asks for a little more now and then: after five round trips without a refusal, and so
-/// seldom that the refusals which this costs stay below 2 % of the attempts, or 2.5 % at limits below 7, where further round
-/// trips would make it blind to what has become free. Each further success of that kind doubles
-/// the next step. It grows only while the whole limit is in use, and not on attempts that were retries.
+/// seldom that the refusals which this costs stay below 2 % of the attempts, or 3 % at limits below 7, where longer pauses
+/// would leave it blind to what has become free. Each further success of that kind doubles the next step. It grows only while the whole limit is in use, and not on attempts that were retries.
 ///
 /// Only refusals because of a limit or of overload cut it, and, if asked for, a rising time to first output. No other
 /// error does, and no attempt that began before the last cut. A limit of which less than half was in use for a minute is

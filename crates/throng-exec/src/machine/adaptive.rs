@@ -25,7 +25,7 @@ pub(crate) use signal::{Change, Signal, Started};
 /// How many round trips pass before more is tried again, at least and at most.
 const PAUSE: (usize, usize) = (5, 16);
 /// How many attempts have to succeed at most before more is tried again, where [`PAUSE`] times the limit is less: 80 are
-/// 16 round trips at a limit of 5, so that a doubled capacity is found within 20.
+/// 16 round trips at a limit of 5.
 const LONGEST: usize = 80;
 /// How many attempts have to succeed before that for each one that the last try cost: one in 57 is less than 2 %.
 const PRICE: usize = 56;
