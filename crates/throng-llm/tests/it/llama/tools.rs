@@ -106,4 +106,14 @@ async fn a_call_that_the_limit_cuts_is_no_call() {
             assert_eq!(done.cut_tool_calls.len(), 1, "{wire:?}: {done:?}");
         }
     }
+    // On Responses the server says that all is complete, and only the arguments show that it is not.
+    for done in llama.both(Wire::OpenAiResponses, call(60)).await {
+        let (last, before) = done.tool_calls.split_last().expect("calls");
+        assert!(last.parse_arguments().is_err(), "{done:?}");
+        assert!(
+            before.iter().all(|call| call.parse_arguments().is_ok()),
+            "{done:?}"
+        );
+        assert_eq!(done.finish, Some(FinishReason::ToolCalls));
+    }
 }
