@@ -25,11 +25,6 @@ pub(crate) fn chain(error: &LlmError) -> String {
     text
 }
 
-/// Returns the name of a kind as it stands in result lines.
-pub(crate) fn kind_name(kind: &ErrorKind) -> String {
-    kind.as_str().to_owned()
-}
-
 /// Returns true for an answer that no chat API gives: a redirect, a page or some other text with status 200, or a
 /// status for "there is nothing at this path" without an error of the API. It says that the address is wrong.
 pub(crate) fn is_no_api(error: &LlmError) -> bool {

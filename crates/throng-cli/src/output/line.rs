@@ -199,7 +199,7 @@ impl ErrorLine {
             Outcome::Failed(Failure::Vote(vote)) => plain("permanent", vote.kind, &vote.message),
             Outcome::Failed(Failure::Call(error)) => Some(Self {
                 class: error.classify().as_str(),
-                kind: explain::kind_name(error.kind()),
+                kind: error.kind().as_str().to_owned(),
                 message: explain::chain(error),
                 status: error.status(),
                 code: error.code().map(str::to_owned),

@@ -43,7 +43,6 @@ pub struct Decoder {
     draft: Draft,
     /// The beginning of the body, for errors; of an answer in one piece, all of it.
     body: Vec<u8>,
-    bytes: u64,
     done: bool,
 }
 
@@ -59,7 +58,6 @@ impl Decoder {
             limits,
             shape: Shape::Unknown,
             body: Vec::new(),
-            bytes: 0,
             done: false,
         }
     }
@@ -82,7 +80,6 @@ impl Decoder {
         if self.done {
             return Ok(());
         }
-        self.bytes += bytes.len() as u64;
         let result = self.push_inner(bytes, events);
         self.settle(result)
     }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use throng_core::Usage;
 
@@ -297,7 +298,19 @@ impl Draft {
             .with_raw_body(raw)
     }
 
-    /// Makes the error of an answer in one piece, which is not JSON, or of which the end is missing.
+    /// Checks that an answer in one piece does not end in the middle of its JSON.
+    ///
+    /// # Errors
+    ///
+    /// If it does.
+    pub(super) fn check_end(&self, body: &str) -> Result<(), LlmError> {
+        match serde_json::from_str::<IgnoredAny>(body) {
+            Err(cause) if cause.is_eof() => Err(self.not_whole(body, cause)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the error of an answer in one piece that is not JSON, or of which the end is missing.
     pub(super) fn not_whole(&self, body: &str, cause: serde_json::Error) -> LlmError {
         let error = if cause.is_eof() {
             self.error(ErrorKind::Truncated, "ended its answer in the middle of the JSON")

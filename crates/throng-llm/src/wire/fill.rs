@@ -32,13 +32,9 @@ pub(super) fn fill_object<F: FillForm, R>(
     json: &str,
     on: impl for<'a> FnOnce(F::Of<'a>, Option<char>) -> R,
 ) -> Result<R, Odd> {
-    let marked = surrogate::mark(json);
-    let (text, marker) = match &marked {
-        Some(marked) => (&*marked.json, Some(marked.marker)),
-        None => (json, None),
-    };
+    let (text, marker) = surrogate::readable(json);
     let mut object = F::Of::default();
-    let mut reader = serde_json::Deserializer::from_str(text);
+    let mut reader = serde_json::Deserializer::from_str(&text);
     let is_object = Place(&mut object)
         .deserialize(&mut reader)
         .and_then(|is_object| reader.end().map(|()| is_object))
@@ -46,7 +42,7 @@ pub(super) fn fill_object<F: FillForm, R>(
     if is_object {
         return Ok(on(object, marker));
     }
-    let value: Value = serde_json::from_str(text).map_err(Odd::NoJson)?;
+    let value: Value = serde_json::from_str(&text).map_err(Odd::NoJson)?;
     Err(Odd::NoObject(value))
 }
 

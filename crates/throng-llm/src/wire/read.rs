@@ -32,18 +32,14 @@ pub(super) fn read_object<F: Form, R>(
     json: &str,
     on: impl for<'a> FnOnce(F::Of<'a>, Option<char>) -> R,
 ) -> Result<R, Odd> {
-    let marked = surrogate::mark(json);
-    let (text, marker) = match &marked {
-        Some(marked) => (&*marked.json, Some(marked.marker)),
-        None => (json, None),
-    };
+    let (text, marker) = surrogate::readable(json);
     // A struct would also be read from a list, member by member.
     if text.starts_with('{')
-        && let Ok(object) = serde_json::from_str::<F::Of<'_>>(text)
+        && let Ok(object) = serde_json::from_str::<F::Of<'_>>(&text)
     {
         return Ok(on(object, marker));
     }
-    let value: Value = serde_json::from_str(text).map_err(Odd::NoJson)?;
+    let value: Value = serde_json::from_str(&text).map_err(Odd::NoJson)?;
     if !value.is_object() {
         return Err(Odd::NoObject(value));
     }

@@ -14,6 +14,14 @@ pub(super) struct Marked {
     pub(super) marker: char,
 }
 
+/// Returns the text as a strict parser takes it, and the marker of its lone halves if there are any.
+pub(super) fn readable(json: &str) -> (Cow<'_, str>, Option<char>) {
+    match mark(json) {
+        Some(marked) => (Cow::Owned(marked.json), Some(marked.marker)),
+        None => (Cow::Borrowed(json), None),
+    }
+}
+
 /// Returns the text with its lone halves marked, or `None` if it has none.
 pub(super) fn mark(json: &str) -> Option<Marked> {
     let bytes = json.as_bytes();

@@ -16,6 +16,8 @@ mod faults;
 mod fuzzed;
 #[cfg(feature = "gemini")]
 mod gemini;
+#[cfg(feature = "gemini")]
+mod gemini_requests;
 mod http;
 mod identity;
 mod judges;

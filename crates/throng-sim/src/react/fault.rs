@@ -109,17 +109,17 @@ impl Scene<'_> {
             return self.whole(part, json());
         }
         let steps = [Step::now(Action::Bytes(part)), Step::now(Action::Cut)].into();
-        let length = Some(body.len() as u64);
-        self.respond(
-            self.time_of_whole(),
-            200,
-            json(),
-            Payload::Steps {
-                steps,
-                length,
-                flush_each: false,
-            },
-        )
+        self.in_parts(steps, body.len())
+    }
+
+    /// Sends a reply in one piece step by step, with the length that it promises.
+    fn in_parts(&self, steps: VecDeque<Step>, length: usize) -> Reaction {
+        let payload = Payload::Steps {
+            steps,
+            length: Some(length as u64),
+            flush_each: false,
+        };
+        self.respond(self.time_of_whole(), 200, json(), payload)
     }
 
     fn slow_stream(&self) -> Reaction {
@@ -154,17 +154,7 @@ impl Scene<'_> {
             action: Action::Bytes(body.slice(edge(part)..edge(part + 1))),
         };
         let steps = (0..n_parts).map(part).collect();
-        let length = Some(body.len() as u64);
-        self.respond(
-            self.time_of_whole(),
-            200,
-            json(),
-            Payload::Steps {
-                steps,
-                length,
-                flush_each: false,
-            },
-        )
+        self.in_parts(steps, body.len())
     }
 
     /// Puts into a stream what changes nothing of what it says.

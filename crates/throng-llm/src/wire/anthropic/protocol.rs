@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::blocks::{Block, Blocks};
@@ -48,11 +47,7 @@ impl Protocol for Anthropic {
     }
 
     fn whole(&mut self, draft: &mut Draft, body: &str, events: &mut Events) -> Result<(), LlmError> {
-        if let Err(error) = serde_json::from_str::<IgnoredAny>(body)
-            && error.is_eof()
-        {
-            return Err(draft.not_whole(body, error));
-        }
+        draft.check_end(body)?;
         let mut taking = Taking {
             message: self,
             draft,

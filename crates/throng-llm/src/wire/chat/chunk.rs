@@ -211,7 +211,12 @@ impl<'de: 'a, 'a> Visitor<'de> for ChoicesPlace<'_, 'a> {
 impl<'de: 'a, 'a> Fill<'de> for Choice<'a> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
-            "delta" => self.has_delta = map.next_value_seed(Place(&mut self.delta))?,
+            "delta" => {
+                if self.has_delta {
+                    self.delta = Delta::default();
+                }
+                self.has_delta = map.next_value_seed(Place(&mut self.delta))?;
+            }
             "index" => self.index = map.next_value()?,
             "finish_reason" => self.finish_reason = map.next_value()?,
             "message" => {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::chunk::{Choice, Chunk, ChunkForm, Delta, Fragment, RawUsage};
@@ -40,11 +39,7 @@ impl Protocol for Chat {
     }
 
     fn whole(&mut self, draft: &mut Draft, body: &str, events: &mut Events) -> Result<(), LlmError> {
-        if let Err(error) = serde_json::from_str::<IgnoredAny>(body)
-            && error.is_eof()
-        {
-            return Err(draft.not_whole(body, error));
-        }
+        draft.check_end(body)?;
         Taking { draft, events }.parse(body)
     }
 

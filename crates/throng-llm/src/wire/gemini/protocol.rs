@@ -72,11 +72,8 @@ impl Protocol for Gemini {
         // The streaming endpoint answers with a list of frames unless it is asked for events.
         if is_list_of_objects(body) {
             taking.list(body)?;
-        } else if let Err(error) = serde_json::from_str::<IgnoredAny>(body)
-            && error.is_eof()
-        {
-            return Err(draft.not_whole(body, error));
         } else {
+            taking.draft.check_end(body)?;
             taking.parse(body.trim())?;
         }
         if let Some(reason) = self.held.take() {

@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 
-use serde::de::IgnoredAny;
-
 use super::chunk::{Call, Line};
 use crate::wire::calls::Nesting;
 use crate::wire::draft::{Channel, Draft, Events};
@@ -40,11 +38,7 @@ impl Protocol for Ollama {
     }
 
     fn whole(&mut self, draft: &mut Draft, body: &str, events: &mut Events) -> Result<(), LlmError> {
-        if let Err(error) = serde_json::from_str::<IgnoredAny>(body)
-            && error.is_eof()
-        {
-            return Err(draft.not_whole(body, error));
-        }
+        draft.check_end(body)?;
         self.take(draft, body.trim(), events)
     }
 

@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 
-use serde::de::IgnoredAny;
-
 use super::items::{Items, Place};
 use super::response::{Event, RawUsage, Response};
 use crate::wire::draft::{Channel, Draft, Events};
@@ -60,11 +58,7 @@ impl Protocol for Responses {
     }
 
     fn whole(&mut self, draft: &mut Draft, body: &str, events: &mut Events) -> Result<(), LlmError> {
-        if let Err(error) = serde_json::from_str::<IgnoredAny>(body)
-            && error.is_eof()
-        {
-            return Err(draft.not_whole(body, error));
-        }
+        draft.check_end(body)?;
         let mut taking = Taking {
             response: self,
             draft,
