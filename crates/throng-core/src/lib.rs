@@ -6,11 +6,13 @@
 mod class;
 mod event;
 mod id;
+mod journal;
 mod outcome;
 mod usage;
 
 pub use class::{Classify, ErrorClass};
 pub use event::{Event, EventKind, EventSink};
 pub use id::{AttemptId, JobId, RunId};
+pub use journal::{Journal, JournalEntry, JournalError, JournalFuture};
 pub use outcome::{Outcome, OutcomeKind, TimeoutKind};
 pub use usage::Usage;

@@ -1,0 +1,10 @@
+//! Runs the tool calls of a model by readiness; the modules below hold one subject each.
+#![forbid(unsafe_code)]
+
+mod access;
+mod call;
+mod tool;
+
+pub use access::{Access, Mode, Resource};
+pub use call::Call;
+pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFuture, ToolSpec};
