@@ -3,6 +3,12 @@
 
 mod access;
 mod call;
+#[expect(dead_code, reason = "what runs the calls is built on it")]
+#[cfg_attr(
+    not(test),
+    expect(unused_imports, reason = "what runs the calls is built on it")
+)]
+mod schedule;
 mod tool;
 
 pub use access::{Access, Mode, Resource};
