@@ -4,6 +4,12 @@
 mod access;
 mod call;
 mod failure;
+#[expect(dead_code, reason = "what runs the calls is built on it")]
+#[cfg_attr(
+    not(test),
+    expect(unused_imports, reason = "what runs the calls is built on it")
+)]
+mod schedule;
 mod schema;
 mod tool;
 mod tools;
