@@ -3,8 +3,21 @@
 
 mod access;
 mod call;
+mod failure;
+mod graph;
+mod plan;
+mod reference;
+mod template;
 mod tool;
 
-pub use access::{Access, Mode, Resource};
+pub use access::{Access, InvalidResource, Mode, Resource};
 pub use call::Call;
+pub use failure::FailurePolicy;
+pub use graph::{
+    Added, AnalyzeError, Cycle, CycleStep, Cycles, Declared, Dependencies, DryRun, DryRunEdge, Edge,
+    EdgeKind, Explanation, Growing,
+};
+pub use plan::{Assume, Plan, PlanError, PlanLimits, PlanPolicy, PlanProblem, UnknownAssume};
+pub use reference::{Names, Path, Reference, ReferenceError, ReferenceProblem, Segment, find, resolve};
+pub use template::AccessTemplate;
 pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFuture, ToolSpec};

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use throng_core::{Classify, ErrorClass};
 use tokio_util::sync::CancellationToken;
 
-use crate::Access;
+use crate::{Access, AccessTemplate};
 
 /// What a tool gives back.
 pub type ToolFuture<'a> = Pin<Box<dyn Future<Output = Result<Value, ToolError>> + Send + 'a>>;
@@ -83,14 +83,23 @@ pub struct ToolSpec {
     pub effect: Effect,
     /// How long one attempt may take. `None` leaves it to the executor.
     pub timeout: Option<Duration>,
+    /// What calls touch. `None`: nothing is declared; an empty list: nothing that is shared.
+    pub touches: Option<Vec<AccessTemplate>>,
+    /// Whether calls of this tool run one at a time, in the order of emission.
+    pub sequential: bool,
 }
 
 impl ToolSpec {
-    /// Returns what a call with these arguments reads and writes, or `None` if that is not known.
-    pub fn accesses(&self, _arguments: &Value) -> Option<Vec<Access>> {
-        match self.effect {
-            Effect::ReadOnly => Some(Vec::new()),
-            _ => None,
+    /// Makes the declaration of a tool that takes any object and of which nothing else is known.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            description: Arc::from(""),
+            parameters: Arc::new(json!({ "type": "object" })),
+            effect: Effect::Unknown,
+            timeout: None,
+            touches: None,
+            sequential: false,
         }
     }
 }
