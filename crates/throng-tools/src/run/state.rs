@@ -150,10 +150,10 @@ impl PlanState {
 
     /// Says what a call refers to that has not begun.
     pub(super) fn refer(&mut self, index: u32, references: &[Reference]) {
-        if let Some(call) = self.calls.get_mut(index as usize).and_then(Arc::get_mut) {
-            call.refers_to = refers_to(references);
-            call.fills = true;
-        }
+        let call = self.calls.get_mut(index as usize).and_then(Arc::get_mut);
+        let call = call.expect("only an attempt shares a call, and none has begun");
+        call.refers_to = refers_to(references);
+        call.fills = true;
     }
 
     /// Notes that an attempt of the call begins, and returns which it is.

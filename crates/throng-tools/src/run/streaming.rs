@@ -246,9 +246,9 @@ fn connect(
         .map(|(index, _)| *index)
         .collect();
     for &index in &open {
-        let call = Arc::clone(&state.calls[index as usize]);
         let references = dependencies.references(index);
         state.refer(index, references);
+        let call = Arc::clone(&state.calls[index as usize]);
         let outcome = if dependencies.is_blocked(index) {
             Some(super::prepare::cyclic(dependencies.cycles(), &call.id))
         } else {
