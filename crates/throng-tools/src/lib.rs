@@ -3,8 +3,13 @@
 
 mod access;
 mod call;
+mod failure;
+mod schema;
 mod tool;
+mod tools;
 
 pub use access::{Access, Mode, Resource};
 pub use call::Call;
-pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFuture, ToolSpec};
+pub use failure::FailurePolicy;
+pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFn, ToolFuture, ToolSpec};
+pub use tools::{InvalidTool, ToolEntry, Tools};
