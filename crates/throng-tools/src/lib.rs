@@ -7,8 +7,10 @@ mod failure;
 mod graph;
 mod plan;
 mod reference;
+mod schema;
 mod template;
 mod tool;
+mod tools;
 
 pub use access::{Access, InvalidResource, Mode, Resource};
 pub use call::Call;
@@ -20,4 +22,5 @@ pub use graph::{
 pub use plan::{Assume, Plan, PlanError, PlanLimits, PlanPolicy, PlanProblem, UnknownAssume};
 pub use reference::{Names, Path, Reference, ReferenceError, ReferenceProblem, Segment, find, resolve};
 pub use template::AccessTemplate;
-pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFuture, ToolSpec};
+pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFn, ToolFuture, ToolSpec};
+pub use tools::{InvalidTool, ToolEntry, Tools};
