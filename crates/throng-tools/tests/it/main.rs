@@ -2,4 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod access;
+mod conflicts;
+mod corpora;
+mod cycles;
+mod graph;
+mod plan_text;
+mod plans;
 mod references;
