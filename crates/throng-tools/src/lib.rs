@@ -8,6 +8,7 @@ mod graph;
 mod plan;
 mod reference;
 mod schema;
+mod shape;
 mod template;
 mod tool;
 mod tools;
@@ -21,6 +22,7 @@ pub use graph::{
 };
 pub use plan::{Assume, Plan, PlanError, PlanLimits, PlanPolicy, PlanProblem, UnknownAssume};
 pub use reference::{Names, Path, Reference, ReferenceError, ReferenceProblem, Segment, find, resolve};
+pub use shape::{Answer, Shape, ShapeError, Turn, UnknownShape};
 pub use template::AccessTemplate;
 pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFn, ToolFuture, ToolSpec};
 pub use tools::{InvalidTool, ToolEntry, Tools};

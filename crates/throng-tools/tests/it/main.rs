@@ -9,3 +9,4 @@ mod graph;
 mod plan_text;
 mod plans;
 mod references;
+mod shapes;
