@@ -164,7 +164,7 @@ proptest! {
         before in prop::collection::vec("[ \\n\\t]{0,5}", 6),
         texts in prop::collection::vec("[a-z\"\\\\\\]\\[{}:,]{0,8}", 6),
     ) {
-        let mut text = format!("{{\"policy\": {{\"per_tool\": {{\"calls\": 3}}}}, \"calls\":[");
+        let mut text = String::from("{\"policy\": {\"per_tool\": {\"calls\": 3}}, \"calls\":[");
         let mut last = 0;
         for (index, (blank, inside)) in before.iter().zip(&texts).enumerate() {
             text.push_str(if index == 0 { "" } else { "," });
