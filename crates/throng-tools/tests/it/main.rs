@@ -2,12 +2,20 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod access;
+mod conflicts;
+mod corpora;
+mod cycles;
 mod faults;
+mod fuzzed;
+mod graph;
 mod journal;
 mod peers;
+mod plan_text;
+mod plans;
 mod policies;
 mod references;
 mod run;
 mod serializable;
+mod shapes;
 mod streaming;
 mod support;
