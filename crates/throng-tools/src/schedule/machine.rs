@@ -4,13 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use super::admission::PATIENCE;
+use super::failure::passes;
 use super::graph::Graph;
 use super::node::{Boost, NONE, Need, Node, Rank, State, UNKNOWN};
 use super::ready::{Passed, Ready};
 use super::{
-    Admission, Because, ClassId, CounterId, Cyclic, Dropped, EdgeKind, End, Lock, NodeSpec, OnFailure,
-    PlanId, Tick,
+    Admission, Because, ClassId, CounterId, Cyclic, Dropped, EdgeKind, End, Lock, NodeSpec, PlanId, Tick,
 };
+use crate::FailurePolicy;
 
 /// The classes that stand for the whole plan, where it waits for the limit of all plans and for its own.
 const WHOLE: [u32; 2] = [u32::MAX, u32::MAX - 1];
@@ -172,12 +173,12 @@ impl Schedule {
     /// Has the second node wait for the first. The second one has not been released yet.
     pub(crate) fn edge(&mut self, from: u32, to: u32, kind: EdgeKind) {
         let before = &self.nodes[from as usize];
-        let passes = before.lost && before.on_failure.passes(kind);
+        let reached = before.lost && passes(before.on_failure, kind);
         if before.state != State::Ended {
             self.nodes[to as usize].missing += 1;
             self.graph.add(&mut self.nodes, from, to, kind);
         }
-        if passes && self.nodes[to as usize].state == State::Waiting {
+        if reached && self.nodes[to as usize].state == State::Waiting {
             self.drop_node(to, Because::Failed(from));
         }
     }
@@ -287,7 +288,7 @@ impl Schedule {
         if end == End::Failed && self.stopped.is_none() {
             node.lost = true;
             let policy = node.on_failure;
-            if policy == OnFailure::FailFast {
+            if policy == FailurePolicy::FailFast {
                 self.stop(admission, Because::FailedFast(index));
             } else {
                 self.pass_on(index, policy, Because::Failed(index));
@@ -521,13 +522,13 @@ impl Schedule {
     }
 
     /// Drops those that the failure of a node reaches.
-    fn pass_on(&mut self, index: u32, policy: OnFailure, because: Because) {
+    fn pass_on(&mut self, index: u32, policy: FailurePolicy, because: Because) {
         let mut reached = vec![index];
         while let Some(from) = reached.pop() {
             let late = self.nodes[from as usize].late_edges;
             for (to, kind) in self.graph.edges(from, late) {
                 let node = &mut self.nodes[to as usize];
-                if node.state == State::Waiting && policy.passes(kind) {
+                if node.state == State::Waiting && passes(policy, kind) {
                     node.lost = true;
                     node.state = State::Dropped;
                     if std::mem::take(&mut node.held) {
