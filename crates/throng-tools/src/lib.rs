@@ -11,11 +11,13 @@ mod failure;
 )]
 mod schedule;
 mod schema;
+mod simulate;
 mod tool;
 mod tools;
 
 pub use access::{Access, Mode, Resource};
 pub use call::Call;
 pub use failure::FailurePolicy;
+pub use simulate::{InvalidWorkload, Simulation, Workload, simulate};
 pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFn, ToolFuture, ToolSpec};
 pub use tools::{InvalidTool, ToolEntry, Tools};
