@@ -12,11 +12,10 @@ mod reference;
 mod report;
 mod result;
 mod run;
-#[cfg_attr(not(test), expect(unused_imports, reason = "only simulation names all of it"))]
-#[expect(dead_code, reason = "only simulation uses all of it")]
 mod schedule;
 mod schema;
 mod shape;
+mod simulate;
 mod template;
 mod tool;
 mod tools;
@@ -40,6 +39,7 @@ pub use run::{
     ToolExecutorBuilder,
 };
 pub use shape::{Answer, Shape, ShapeError, Turn, UnknownShape};
+pub use simulate::{InvalidWorkload, Simulation, Workload, simulate};
 pub use template::AccessTemplate;
 pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFn, ToolFuture, ToolSpec};
 pub use tools::{InvalidTool, ToolEntry, Tools};

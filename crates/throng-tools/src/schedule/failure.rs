@@ -1,6 +1,7 @@
 //! How a node ends, and what its failure does to those that come after it.
 
 use super::EdgeKind;
+use crate::FailurePolicy;
 
 /// How the last attempt of a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,26 +12,12 @@ pub(crate) enum End {
     Failed,
 }
 
-/// What the failure of a node does to the rest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum OnFailure {
-    /// Those that refer to its result are skipped, and those that refer to theirs.
-    #[default]
-    Continue,
-    /// Those too that were to come after it explicitly.
-    SkipDependents,
-    /// Everything that has not ended is cancelled.
-    FailFast,
-}
-
-impl OnFailure {
-    /// Returns whether a failure is passed on along such an edge.
-    pub(super) const fn passes(self, kind: EdgeKind) -> bool {
-        match kind {
-            EdgeKind::Reference => true,
-            EdgeKind::Explicit => !matches!(self, Self::Continue),
-            EdgeKind::Conflict | EdgeKind::Policy => false,
-        }
+/// Returns whether a failure is passed on along such an edge.
+pub(super) const fn passes(policy: FailurePolicy, kind: EdgeKind) -> bool {
+    match kind {
+        EdgeKind::Reference => true,
+        EdgeKind::Explicit => !matches!(policy, FailurePolicy::Continue),
+        EdgeKind::Conflict | EdgeKind::Policy => false,
     }
 }
 

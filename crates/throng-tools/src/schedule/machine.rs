@@ -4,13 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use super::admission::PATIENCE;
+use super::failure::passes;
 use super::graph::Graph;
 use super::node::{Boost, NONE, Need, Node, Rank, State, UNKNOWN};
 use super::ready::{Passed, Ready};
 use super::{
-    Admission, Because, ClassId, CounterId, Cyclic, Dropped, EdgeKind, End, Lock, NodeSpec, OnFailure,
-    PlanId, Tick,
+    Admission, Because, ClassId, CounterId, Cyclic, Dropped, EdgeKind, End, Lock, NodeSpec, PlanId, Tick,
 };
+use crate::FailurePolicy;
 
 /// The classes that stand for the whole plan, where it waits for the limit of all plans and for its own.
 const WHOLE: [u32; 2] = [u32::MAX, u32::MAX - 1];
@@ -172,12 +173,12 @@ impl Schedule {
     /// Has the second node wait for the first. The second one has not been released yet.
     pub(crate) fn edge(&mut self, from: u32, to: u32, kind: EdgeKind) {
         let before = &self.nodes[from as usize];
-        let passes = before.lost && before.on_failure.passes(kind);
+        let reached = before.lost && passes(before.on_failure, kind);
         if before.state != State::Ended {
             self.nodes[to as usize].missing += 1;
             self.graph.add(&mut self.nodes, from, to, kind);
         }
-        if passes && self.nodes[to as usize].state == State::Waiting {
+        if reached && self.nodes[to as usize].state == State::Waiting {
             self.drop_node(to, Because::Failed(from));
         }
     }
@@ -222,19 +223,30 @@ impl Schedule {
     /// Linear in nodes and edges.
     pub(crate) fn reprioritise(&mut self) -> Result<(), Cyclic> {
         self.graph.rank(&mut self.nodes)?;
-        for rank in self.ready.drain() {
-            let index = rank.node();
-            let node = &self.nodes[index as usize];
-            if node.state == State::Ready {
-                self.ready.push(node.class, Rank::of(index, node));
-            }
-        }
+        self.sort_ready();
         Ok(())
     }
 
     /// Changes how long a node is expected to take, for [`Self::reprioritise`].
     pub(crate) fn set_estimate(&mut self, index: u32, estimate: u64) {
         self.nodes[index as usize].estimate = estimate.min(UNKNOWN - 1);
+    }
+
+    /// Replaces the order that follows from the critical path: those come first that are listed first. Those that are not
+    /// listed come last.
+    pub(crate) fn set_order(&mut self, order: &[u32]) {
+        for node in &mut self.nodes {
+            (node.level, node.weight) = (0, 0);
+        }
+        for (level, index) in (1..).zip(order.iter().rev()) {
+            self.nodes[*index as usize].level = level;
+        }
+        self.sort_ready();
+    }
+
+    /// Returns the longest way through the nodes, as long as their order follows from it.
+    pub(crate) fn critical_path(&self) -> u64 {
+        self.nodes.iter().map(|node| node.level).max().unwrap_or(0)
     }
 
     /// Returns what to start now, and takes what it needs.
@@ -287,7 +299,7 @@ impl Schedule {
         if end == End::Failed && self.stopped.is_none() {
             node.lost = true;
             let policy = node.on_failure;
-            if policy == OnFailure::FailFast {
+            if policy == FailurePolicy::FailFast {
                 self.stop(admission, Because::FailedFast(index));
             } else {
                 self.pass_on(index, policy, Because::Failed(index));
@@ -369,7 +381,7 @@ impl Schedule {
     }
 
     /// Returns what the failure of a node does to the rest.
-    pub(crate) fn on_failure(&self, index: u32) -> OnFailure {
+    pub(crate) fn on_failure(&self, index: u32) -> FailurePolicy {
         self.nodes[index as usize].on_failure
     }
 
@@ -392,6 +404,17 @@ impl Schedule {
         }
         admission.leave(self.plan);
         admission.remove_counter(self.limit);
+    }
+
+    /// Sorts those that are ready anew.
+    fn sort_ready(&mut self) {
+        for rank in self.ready.drain() {
+            let index = rank.node();
+            let node = &self.nodes[index as usize];
+            if node.state == State::Ready {
+                self.ready.push(node.class, Rank::of(index, node));
+            }
+        }
     }
 
     /// Puts nodes back whose time has come.
@@ -550,13 +573,13 @@ impl Schedule {
     }
 
     /// Drops those that the failure of a node reaches.
-    fn pass_on(&mut self, index: u32, policy: OnFailure, because: Because) {
+    fn pass_on(&mut self, index: u32, policy: FailurePolicy, because: Because) {
         let mut reached = vec![index];
         while let Some(from) = reached.pop() {
             let late = self.nodes[from as usize].late_edges;
             for (to, kind) in self.graph.edges(from, late) {
                 let node = &mut self.nodes[to as usize];
-                if node.state == State::Waiting && policy.passes(kind) {
+                if node.state == State::Waiting && passes(policy, kind) {
                     node.lost = true;
                     node.state = State::Dropped;
                     if std::mem::take(&mut node.held) {

@@ -13,7 +13,7 @@ mod ready;
 mod tests;
 
 pub(crate) use admission::{Admission, CounterId, PlanId};
-pub(crate) use failure::{Because, Dropped, End, OnFailure};
+pub(crate) use failure::{Because, Dropped, End};
 pub(crate) use graph::{Cyclic, EdgeKind};
 pub(crate) use locks::Lock;
 pub(crate) use machine::{Schedule, Start};

@@ -1,6 +1,7 @@
 //! The nodes of a schedule, and the classes of nodes that need the same.
 
-use super::{CounterId, Lock, OnFailure};
+use super::{CounterId, Lock};
+use crate::FailurePolicy;
 
 /// A class of nodes that need the same of the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +24,7 @@ pub(crate) struct NodeSpec {
     /// How long it is expected to take, in a unit of the caller's.
     pub(crate) estimate: Option<u64>,
     /// What its failure does to the rest.
-    pub(crate) on_failure: OnFailure,
+    pub(crate) on_failure: FailurePolicy,
     /// What it locks against the calls of other plans.
     pub(crate) locks: Vec<Lock>,
     /// It is not to start before it is released.
@@ -37,7 +38,7 @@ impl NodeSpec {
             class,
             priority: 0,
             estimate: None,
-            on_failure: OnFailure::Continue,
+            on_failure: FailurePolicy::Continue,
             locks: Vec::new(),
             held: false,
         }
@@ -79,7 +80,7 @@ pub(super) struct Node {
     pub(super) locks: u32,
     pub(super) state: State,
     pub(super) boost: Boost,
-    pub(super) on_failure: OnFailure,
+    pub(super) on_failure: FailurePolicy,
     pub(super) held: bool,
     /// It has no result, and never will.
     pub(super) lost: bool,

@@ -4,11 +4,11 @@
 //! `THRONG_CASES` sets how many plans are tried.
 
 use fastrand::Rng;
-use serde_json::json;
+use serde_json::{Value, json};
 use throng_core::OutcomeKind;
 use throng_tools::{
     Access, Assume, Call, FailurePolicy, Mode, Plan, PlanPolicy, PlanReport, PlanRun, Resource, ResultCache,
-    RunOptions, ToolExecutor,
+    RunOptions, Shape, ToolExecutor, Turn,
 };
 
 use crate::support::{Log, Memory, cases, fixed, ms, n, tools};
@@ -69,7 +69,55 @@ fn executor(rng: &mut Rng, log: &Log, seed: u64) -> ToolExecutor {
     builder.build().unwrap()
 }
 
+/// Returns a model's message that asks for these calls.
+fn message(shape: Shape, ids: &[String]) -> Value {
+    let calls: Vec<_> = ids
+        .iter()
+        .map(|id| match shape {
+            Shape::OpenAiChat => {
+                json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}})
+            }
+            Shape::OpenAiResponses => {
+                json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"})
+            }
+            Shape::Anthropic => json!({"type": "tool_use", "id": id, "name": "f", "input": {}}),
+            Shape::Gemini => json!({"functionCall": {"id": id, "name": "f", "args": {}}}),
+            _ => json!({"id": id, "function": {"name": "f", "arguments": {}}}),
+        })
+        .collect();
+    match shape {
+        Shape::OpenAiResponses => json!(calls),
+        Shape::Anthropic => json!({"role": "assistant", "content": calls}),
+        Shape::Gemini => json!({"role": "model", "parts": calls}),
+        _ => json!({"role": "assistant", "content": "", "tool_calls": calls}),
+    }
+}
+
+/// Returns the ids that the answers name, in their order.
+fn answered(shape: Shape, answers: &[Value]) -> Vec<String> {
+    let parts: Vec<&Value> = match shape {
+        Shape::Anthropic => answers[0]["content"].as_array().unwrap().iter().collect(),
+        Shape::Gemini => answers[0]["parts"].as_array().unwrap().iter().collect(),
+        _ => answers.iter().collect(),
+    };
+    let id = |part: &Value| match shape {
+        Shape::OpenAiResponses => part["call_id"].clone(),
+        Shape::Anthropic => part["tool_use_id"].clone(),
+        Shape::Gemini => part["functionResponse"]["id"].clone(),
+        _ => part["tool_call_id"].clone(),
+    };
+    parts
+        .into_iter()
+        .map(|part| id(part).as_str().unwrap().to_owned())
+        .collect()
+}
+
 fn check(report: &PlanReport, ids: &[String], seed: u64) {
+    for shape in Shape::ALL {
+        let turn = Turn::read_as(shape, &message(shape, ids)).unwrap();
+        let answers = turn.answers(|index, _| report.results[index].to_answer());
+        assert_eq!(answered(shape, &answers), ids, "seed {seed}");
+    }
     let seen: Vec<_> = report
         .results
         .iter()
