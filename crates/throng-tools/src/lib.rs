@@ -1,4 +1,6 @@
 //! Runs the tool calls of a model by readiness; the modules below hold one subject each.
+//!
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod access;

@@ -220,6 +220,22 @@ async fn a_failure_is_not_shared() {
     assert_eq!(executor.running(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_shares_no_attempt_that_began_before_what_it_waits_for_had_ended() {
+    let log = Log::default();
+    let executor = once(&log).build().unwrap();
+    let same = |id: &str| call(id, "look", json!({ "ms": 20, "give": 1 }));
+    let calls = [
+        same("a"),
+        waits("w", "send", 10),
+        same("b").after("w"),
+        same("c").after("w"),
+    ];
+    let report = executor.run(plan(calls)).await.unwrap();
+    assert_eq!(["a", "b", "c"].map(|id| log.begun(id)), [1, 1, 1]);
+    assert!(report.is_success());
+}
+
 /// A counter that `read` reads and `add` raises.
 fn counter(log: &Log) -> Tools {
     let value = Arc::new(AtomicU64::new(0));
