@@ -16,6 +16,7 @@ mod run;
 #[expect(dead_code, reason = "only simulation uses all of it")]
 mod schedule;
 mod schema;
+mod shape;
 mod template;
 mod tool;
 mod tools;
@@ -38,6 +39,7 @@ pub use run::{
     ExecutorStats, PlanHandle, PlanRun, PlanStream, ResultCache, RunOptions, StartError, ToolExecutor,
     ToolExecutorBuilder,
 };
+pub use shape::{Answer, Shape, ShapeError, Turn, UnknownShape};
 pub use template::AccessTemplate;
 pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFn, ToolFuture, ToolSpec};
 pub use tools::{InvalidTool, ToolEntry, Tools};

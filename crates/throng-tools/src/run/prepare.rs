@@ -16,7 +16,7 @@ use super::hub::Hub;
 use super::journal;
 use super::options::RunOptions;
 use super::state::{PlanState, Prepared, refers_to};
-use crate::schedule::{Because, ClassId, CounterId, EdgeKind as Kind, Lock, NodeSpec, OnFailure, Schedule};
+use crate::schedule::{Because, ClassId, CounterId, EdgeKind as Kind, Lock, NodeSpec, Schedule};
 use crate::schema::{may_refer, open_places, reaches};
 use crate::{
     Access, Call, CallOutcome, Cycle, Dependencies, EdgeKind, Effect, FailureKind, FailurePolicy, Mode, Plan,
@@ -83,11 +83,7 @@ impl<'a> Nodes<'a> {
         let mut spec = NodeSpec::new(class);
         spec.priority = call.priority;
         spec.estimate = call.expected.or(*median).map(tick);
-        spec.on_failure = match on_failure {
-            FailurePolicy::Continue => OnFailure::Continue,
-            FailurePolicy::SkipDependents => OnFailure::SkipDependents,
-            FailurePolicy::FailFast => OnFailure::FailFast,
-        };
+        spec.on_failure = on_failure;
         spec.locks = locks;
         spec.held = held;
         schedule.add(spec);
@@ -355,7 +351,7 @@ impl PlanCore {
         let Some(schedule) = &mut state.schedule else {
             return;
         };
-        if failed && schedule.on_failure(index) == OnFailure::FailFast {
+        if failed && schedule.on_failure(index) == FailurePolicy::FailFast {
             self.stop(state, hub, now, Because::FailedFast(index));
         } else {
             schedule.cancel(&mut hub.admission, index);

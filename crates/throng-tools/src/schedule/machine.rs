@@ -370,7 +370,7 @@ impl Schedule {
     }
 
     /// Returns what the failure of a node does to the rest.
-    pub(crate) fn on_failure(&self, index: u32) -> OnFailure {
+    pub(crate) fn on_failure(&self, index: u32) -> FailurePolicy {
         self.nodes[index as usize].on_failure
     }
 
