@@ -18,6 +18,7 @@ mod schedule;
 mod schema;
 mod shape;
 mod template;
+mod simulate;
 mod tool;
 mod tools;
 mod trace;
@@ -41,5 +42,6 @@ pub use run::{
 };
 pub use shape::{Answer, Shape, ShapeError, Turn, UnknownShape};
 pub use template::AccessTemplate;
+pub use simulate::{InvalidWorkload, Simulation, Workload, simulate};
 pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFn, ToolFuture, ToolSpec};
 pub use tools::{InvalidTool, ToolEntry, Tools};
