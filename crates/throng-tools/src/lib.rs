@@ -3,8 +3,19 @@
 
 mod access;
 mod call;
+mod failure;
+#[expect(dead_code, reason = "what runs the calls is built on it")]
+#[cfg_attr(
+    not(test),
+    expect(unused_imports, reason = "what runs the calls is built on it")
+)]
+mod schedule;
+mod schema;
 mod tool;
+mod tools;
 
 pub use access::{Access, Mode, Resource};
 pub use call::Call;
-pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFuture, ToolSpec};
+pub use failure::FailurePolicy;
+pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFn, ToolFuture, ToolSpec};
+pub use tools::{InvalidTool, ToolEntry, Tools};
