@@ -4,6 +4,9 @@
 mod access;
 mod call;
 mod failure;
+mod graph;
+mod plan;
+mod reference;
 #[expect(dead_code, reason = "what runs the calls is built on it")]
 #[cfg_attr(
     not(test),
@@ -11,11 +14,19 @@ mod failure;
 )]
 mod schedule;
 mod schema;
+mod template;
 mod tool;
 mod tools;
 
-pub use access::{Access, Mode, Resource};
+pub use access::{Access, InvalidResource, Mode, Resource};
 pub use call::Call;
 pub use failure::FailurePolicy;
+pub use graph::{
+    Added, AnalyzeError, Cycle, CycleStep, Cycles, Declared, Dependencies, DryRun, DryRunEdge, Edge,
+    EdgeKind, Explanation, Growing,
+};
+pub use plan::{Assume, Plan, PlanError, PlanLimits, PlanPolicy, PlanProblem, UnknownAssume};
+pub use reference::{Names, Path, Reference, ReferenceError, ReferenceProblem, Segment, find, resolve};
+pub use template::AccessTemplate;
 pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFn, ToolFuture, ToolSpec};
 pub use tools::{InvalidTool, ToolEntry, Tools};
