@@ -16,7 +16,7 @@ fn main() -> Result<()> {
         .build()?;
     let passes = if is_quick() { 1 } else { 7 };
     let rows = if is_quick() { 2_000 } else { 100_000 };
-    let steps = if is_quick() { 50 } else { 2_000 };
+    let steps = if is_quick() { 640 } else { 2_000 };
     let mut report = Report::default();
     let mut figures: Vec<(&str, &str, Vec<f64>)> = vec![
         ("store_write.tool_calls", "ns/row", Vec::new()),
