@@ -17,8 +17,8 @@ mod run;
 mod schedule;
 mod schema;
 mod shape;
-mod template;
 mod simulate;
+mod template;
 mod tool;
 mod tools;
 mod trace;
@@ -41,7 +41,7 @@ pub use run::{
     ToolExecutorBuilder,
 };
 pub use shape::{Answer, Shape, ShapeError, Turn, UnknownShape};
-pub use template::AccessTemplate;
 pub use simulate::{InvalidWorkload, Simulation, Workload, simulate};
+pub use template::AccessTemplate;
 pub use tool::{Effect, Tool, ToolContext, ToolError, ToolFn, ToolFuture, ToolSpec};
 pub use tools::{InvalidTool, ToolEntry, Tools};
