@@ -38,12 +38,24 @@ async fn three_rounds_on_all_wires() {
     };
     let folder = tempfile::tempdir().unwrap();
     let call = |name: &str, city: &str| json!({"name": name, "arguments": {"city": city}});
-    let fixtures = json!({ "fixtures": [
-        { "match": { "userMessage": "weather", "turnIndex": 0 }, "response": { "toolCalls": [call("weather", "Paris"), call("weather", "Bern")] } },
-        { "match": { "userMessage": "weather", "turnIndex": 1 }, "response": { "toolCalls": [call("fail", "x"), call("note", "Rome")] } },
-        { "match": { "userMessage": "weather", "turnIndex": 2 }, "response": { "toolCalls": [call("note", "Nice")] } },
-        { "match": { "userMessage": "weather", "turnIndex": 3 }, "response": { "content": "It rains." } },
-    ]});
+    let calls = |calls: serde_json::Value| json!({ "toolCalls": calls });
+    let answers = [
+        calls(json!([call("weather", "Paris"), call("weather", "Bern")])),
+        calls(json!([call("fail", "x"), call("note", "Rome")])),
+        calls(json!([call("note", "Nice")])),
+        json!({ "content": "It rains." }),
+    ];
+    // The server counts turns by the assistant's items, of which Responses has one for each call.
+    let turns = [("weather", [0, 1, 2, 3]), ("sky", [0, 2, 4, 5])];
+    let fixtures: Vec<_> = turns
+        .iter()
+        .flat_map(|(word, turns)| {
+            turns.iter().zip(&answers).map(move |(turn, answer)| {
+            json!({"match": {"userMessage": word, "turnIndex": turn}, "response": answer})
+        })
+        })
+        .collect();
+    let fixtures = json!({ "fixtures": fixtures });
     std::fs::write(folder.path().join("agent.json"), fixtures.to_string()).unwrap();
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -82,7 +94,12 @@ async fn three_rounds_on_all_wires() {
             .tools(tools(&done))
             .build()
             .unwrap();
-        let report = agent.run("How is the weather?").await;
+        let word = if wire == Wire::OpenAiResponses {
+            "sky"
+        } else {
+            "weather"
+        };
+        let report = agent.run(format!("How is the {word}?")).await;
         assert!(report.stop.is_answered(), "{wire}: {}", report.stop);
         assert_eq!(report.text, "It rains.", "{wire}");
         assert_eq!((report.steps.len(), report.tool_calls), (4, 5), "{wire}");

@@ -7,7 +7,7 @@ use throng_agent::{Limits, Stop};
 use throng_llm::{Cost, Message, Price, PriceTable};
 use throng_sim::{Behaviour, Fault, Match};
 
-use crate::support::{Done, agent, call, check_answered, server, text};
+use crate::support::{Done, agent, call, check_answered, server, server_with, text};
 
 const FIVE_ROUNDS: usize = 5;
 
@@ -172,7 +172,8 @@ async fn a_cancelled_run_answers_its_calls_and_a_failed_one_says_why() {
     assert!(matches!(report.stop, Stop::Cancelled), "{}", report.stop);
     check_answered(&report.messages);
 
-    server.script(Match::any(), Behaviour::Fault(Fault::QuotaExhausted));
+    let quota = (Match::any(), Behaviour::Fault(Fault::QuotaExhausted));
+    let server = server_with(Some(quota), &[]).await;
     let report = agent(&server, &done).build().unwrap().run("Again.").await;
     assert!(matches!(report.stop, Stop::Failed(_)), "{}", report.stop);
     assert!(

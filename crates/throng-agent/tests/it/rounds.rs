@@ -2,12 +2,13 @@
 
 use std::num::NonZeroU32;
 
+use serde_json::json;
 use throng_agent::{AgentEvent, Stop};
 use throng_exec::{Executor, Jitter, RetryPolicy};
-use throng_llm::{Message, StreamEvent};
+use throng_llm::{Message, StreamEvent, Wire};
 use throng_sim::{Behaviour, Fault, Gate, HoldAt, Match, SimConfig, SimServer};
 
-use crate::support::{Done, WIRES, agent, call, check_answered, client, server, text, tools};
+use crate::support::{Done, WIRES, agent, call, check_answered, client, server, server_with, text, tools};
 use throng_agent::Agent;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,39 +68,41 @@ async fn three_rounds_with_parallel_calls_and_a_tool_that_fails_on_every_wire() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_changes_nothing_begins_before_the_answer_ends() {
-    let gate = Gate::new();
     let config = SimConfig::builder()
         .instant()
         .script(Match::any().tool_round(1), Behaviour::Text("done".into()));
     let server = SimServer::start(config.build().unwrap()).await.unwrap();
-    // The first answer is given byte by byte, and stops behind its first call.
-    let chunk = |delta: serde_json::Value, finish: serde_json::Value| {
-        let choice = serde_json::json!({"index": 0, "delta": delta, "finish_reason": finish});
-        format!(
-            "data: {}\n\n",
-            serde_json::json!({"id": "1", "object": "chat.completion.chunk", "choices": [choice]})
-        )
-    };
+    // The first answer is given piece by piece; each call is a piece that says when the call is whole.
+    let event =
+        |data: serde_json::Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap());
     let tool = |index: u32, name: &str, city: &str| {
-        let function =
-            serde_json::json!({"name": name, "arguments": serde_json::json!({"city": city}).to_string()});
-        serde_json::json!({"tool_calls": [{"index": index, "id": format!("c{index}"), "type": "function", "function": function}]})
+        let block = json!({"type": "tool_use", "id": format!("c{index}"), "name": name, "input": {}});
+        let delta = json!({"type": "input_json_delta", "partial_json": json!({"city": city}).to_string()});
+        event(json!({"type": "content_block_start", "index": index, "content_block": block}))
+            + &event(json!({"type": "content_block_delta", "index": index, "delta": delta}))
+            + &event(json!({"type": "content_block_stop", "index": index}))
     };
-    let null = serde_json::Value::Null;
+    let usage = json!({"input_tokens": 1, "output_tokens": 1});
+    let message = json!({"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": usage});
     let pieces = [
-        chunk(tool(0, "weather", "Oslo"), null.clone()),
-        chunk(tool(1, "note", "Rome"), null.clone()),
-        chunk(tool(2, "weather", "Bern"), null),
-        chunk(serde_json::json!({}), "tool_calls".into()) + "data: [DONE]\n\n",
+        event(json!({"type": "message_start", "message": message})) + &tool(0, "weather", "Oslo"),
+        tool(1, "note", "Rome"),
+        tool(2, "weather", "Bern"),
+        event(
+            json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}}),
+        ) + &event(json!({"type": "message_stop"})),
     ];
     let raw = throng_sim::RawReply::chunks(pieces)
         .header("content-type", "text/event-stream")
         .pause(std::time::Duration::from_millis(40));
     server.script(Match::any().tool_round(0), Behaviour::Raw(raw));
-    drop(gate);
     for early in [true, false] {
         let done = Done::default();
-        let agent = agent(&server, &done).early_start(early).build().unwrap();
+        let agent = Agent::builder(client(&server, Wire::Anthropic), "m")
+            .tools(tools(&done))
+            .early_start(early)
+            .build()
+            .unwrap();
         let mut run = agent.start([Message::user("Go.")]);
         let mut order = Vec::new();
         while let Some(event) = run.next().await {
@@ -132,8 +135,8 @@ async fn a_call_that_changes_nothing_begins_before_the_answer_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_broke_off_is_asked_for_again_and_leaves_no_effects() {
     let done = Done::default();
-    let server = server(&[&[call("weather", "Oslo"), call("note", "Rome")]]).await;
-    server.script(Match::any().tool_round(0).times(1), Behaviour::Fault(Fault::Cut));
+    let cut = (Match::any().tool_round(0).times(1), Behaviour::Fault(Fault::Cut));
+    let server = server_with(Some(cut), &[&[call("weather", "Oslo"), call("note", "Rome")]]).await;
     let retry = RetryPolicy::exponential(NonZeroU32::new(3).unwrap())
         .base(std::time::Duration::from_millis(1))
         .jitter(Jitter::None);

@@ -92,7 +92,15 @@ pub(crate) fn call(name: &str, city: &str) -> ToolCall {
 
 /// A server that makes these calls in each round, and then says `done`.
 pub(crate) async fn server(rounds: &[&[ToolCall]]) -> SimServer {
+    server_with(None, rounds).await
+}
+
+/// The same, with something that comes before all of it.
+pub(crate) async fn server_with(first: Option<(Match, Behaviour)>, rounds: &[&[ToolCall]]) -> SimServer {
     let mut config = SimConfig::builder().instant();
+    if let Some((on, behaviour)) = first {
+        config = config.script(on, behaviour);
+    }
     for (round, calls) in rounds.iter().enumerate() {
         config = config.script(
             Match::any().tool_round(u32::try_from(round).unwrap()),
