@@ -380,6 +380,7 @@ mod tests {
             "run",
             "vote",
             "models",
+            "parse",
             "bench",
             "sim",
             "config show",
