@@ -43,7 +43,16 @@ fn reply(n: usize) -> String {
 fn check(plans: &[Plan]) -> usize {
     plans
         .iter()
-        .map(|plan| plan.agent_id as usize + plan.plan_id.len() + plan.steps.len() + plan.steps.iter().map(|s| s.act.len() + s.text.len() + s.x.unsigned_abs() as usize).sum::<usize>())
+        .map(|plan| {
+            plan.agent_id as usize
+                + plan.plan_id.len()
+                + plan.steps.len()
+                + plan
+                    .steps
+                    .iter()
+                    .map(|s| s.act.len() + s.text.len() + s.x.unsigned_abs() as usize)
+                    .sum::<usize>()
+        })
         .sum()
 }
 
@@ -73,7 +82,8 @@ fn jiter_reparse(text: &[u8], size: usize) -> usize {
     let mut values = 0;
     for end in (size..text.len() + size).step_by(size) {
         let part = &text[..end.min(text.len())];
-        let value = jiter::JsonValue::parse_with_config(part, false, jiter::PartialMode::On).expect("a part of JSON");
+        let value =
+            jiter::JsonValue::parse_with_config(part, false, jiter::PartialMode::On).expect("a part of JSON");
         if let jiter::JsonValue::Array(items) = value {
             values = items.len();
         }
@@ -88,7 +98,9 @@ fn llm_json_reparse(text: &str, size: usize) -> usize {
         while !text.is_char_boundary(end) {
             end -= 1;
         }
-        if let Ok(serde_json::Value::Array(items)) = llm_json::loads(&text[..end], &llm_json::RepairOptions::default()) {
+        if let Ok(serde_json::Value::Array(items)) =
+            llm_json::loads(&text[..end], &llm_json::RepairOptions::default())
+        {
             values = items.len();
         }
     }
@@ -120,17 +132,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
             }
             for ((subject, _), times) in subjects.iter().zip(times) {
-                let speeds = times.iter().map(|nanos| bytes.len() as f64 * 1e3 / nanos).collect();
+                let speeds = times
+                    .iter()
+                    .map(|nanos| bytes.len() as f64 * 1e3 / nanos)
+                    .collect();
                 report.record(&format!("{name}.{subject}"), "MB/s", speeds);
             }
         };
+        let (strict, tolerant) = (&strict, &tolerant);
         let mut subjects: Vec<(String, Box<dyn Fn() -> usize>)> = vec![
             ("serde_typed.whole".into(), Box::new(|| serde_typed(bytes))),
             ("sonic_typed.whole".into(), Box::new(|| sonic_typed(bytes))),
         ];
         for size in [1, 16, 256, 4096] {
-            subjects.push((format!("throng_strict.{size}"), Box::new(|| throng(bytes, size, &strict))));
-            subjects.push((format!("throng_tolerant.{size}"), Box::new(|| throng(bytes, size, &tolerant))));
+            subjects.push((
+                format!("throng_strict.{size}"),
+                Box::new(move || throng(bytes, size, strict)),
+            ));
+            subjects.push((
+                format!("throng_tolerant.{size}"),
+                Box::new(move || throng(bytes, size, tolerant)),
+            ));
         }
         subjects.push(("throng_steps.16".into(), Box::new(|| throng(bytes, 16, &steps))));
         bench(&mut report, &subjects);
@@ -149,9 +171,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Quadratic: one round, and on the large reply only chunks that it can bear.
         for size in if n > 100 { vec![4096] } else { vec![16, 256] } {
             let jiter = time(|| jiter_reparse(bytes, size));
-            report.record(&format!("{name}.jiter_reparse.{size}"), "MB/s", vec![bytes.len() as f64 * 1e3 / jiter]);
+            report.record(
+                &format!("{name}.jiter_reparse.{size}"),
+                "MB/s",
+                vec![bytes.len() as f64 * 1e3 / jiter],
+            );
             let llm_json = time(|| llm_json_reparse(&text, size));
-            report.record(&format!("{name}.llm_json_reparse.{size}"), "MB/s", vec![bytes.len() as f64 * 1e3 / llm_json]);
+            report.record(
+                &format!("{name}.llm_json_reparse.{size}"),
+                "MB/s",
+                vec![bytes.len() as f64 * 1e3 / llm_json],
+            );
         }
     }
     linear(&mut report);
@@ -164,7 +194,11 @@ fn linear(report: &mut Report) {
     let length = if is_quick() { 1 << 18 } else { 32 << 20 };
     let fill = |piece: &str, length: usize| piece.repeat(length / piece.len());
     let texts: [(&str, &str, &str); 9] = [
-        ("plans", "[", "{\"agent_id\":1,\"plan_id\":\"p\",\"steps\":[{\"act\":\"Say\",\"text\":\"a \\\"b\\\" c\"}]},"),
+        (
+            "plans",
+            "[",
+            "{\"agent_id\":1,\"plan_id\":\"p\",\"steps\":[{\"act\":\"Say\",\"text\":\"a \\\"b\\\" c\"}]},",
+        ),
         ("open_quote", "[{\"a\":\"", "x"),
         ("open_brackets", "", "["),
         ("open_braces", "", "{\"a\":"),
@@ -188,12 +222,21 @@ fn linear(report: &mut Report) {
                 time(|| {
                     let mut parser = Parser::new(options.clone());
                     let mut n = parser.feed(start.as_bytes()).count();
-                    n += text.as_bytes().chunks(4096).map(|chunk| parser.feed(chunk).count()).sum::<usize>();
+                    n += text
+                        .as_bytes()
+                        .chunks(4096)
+                        .map(|chunk| parser.feed(chunk).count())
+                        .sum::<usize>();
                     n + parser.finish().events.len()
                 })
             };
             run(&once);
-            let mut ratios: Vec<f64> = (0..3).map(|_| { let first = run(&once); run(&twice) / first }).collect();
+            let mut ratios: Vec<f64> = (0..3)
+                .map(|_| {
+                    let first = run(&once);
+                    run(&twice) / first
+                })
+                .collect();
             ratios.sort_by(f64::total_cmp);
             report.record(&format!("linear.{name}.{mode}"), "time(2L)/time(L)", ratios);
         }

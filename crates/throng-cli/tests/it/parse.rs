@@ -11,7 +11,7 @@ fn an_answer_is_repaired_and_the_repairs_are_said() {
         .pipe(&["parse"], "Sure!\n```json\n{name: 'Ann', \"age\": 3,}\n```\n")
         .code(0);
     assert_eq!(ended.stdout, "{\"age\":3,\"name\":\"Ann\"}\n");
-    let ended = ended.says("superfluous comma removed at byte 37");
+    let ended = ended.says("superfluous comma removed at byte 36");
     ended.says("text that is not JSON skipped at byte 0");
 }
 
@@ -75,7 +75,7 @@ fn a_schema_shapes_the_value() {
     let ended = home
         .pipe(
             &["parse", "--schema", "s.json", "--profile", "baml"],
-            "It is {n: 7, s: closed}, I think",
+            "It is {n: 7, \"s\": closed}, I think",
         )
         .code(0);
     assert_eq!(ended.stdout, "{\"n\":7,\"s\":\"CLOSED\"}\n");

@@ -412,8 +412,9 @@ impl Rewriter {
         self.i += 1;
         loop {
             let Some(char) = self.now() else {
-                let last = self.previous(self.i.min(self.text.len()).saturating_sub(1));
-                if !stop_at_delimiter && self.at(last).is_some_and(is_delimiter) {
+                // Behind an escape that the end of the text cuts there is nothing, which counts as a delimiter.
+                let last = self.previous(self.i.saturating_sub(1));
+                if !stop_at_delimiter && self.at(last).is_none_or(is_delimiter) {
                     self.reset(before, out_before, fixes_before);
                     return self.string(true, None);
                 }
@@ -450,6 +451,10 @@ impl Rewriter {
                 }
                 let previous = self.previous(quote_at.saturating_sub(1));
                 match self.at(previous) {
+                    // The model reads such a string again for ever, when its stop lies inside an escape.
+                    Some(',') if stop_at == Some(previous) => {
+                        return Err((quote_at, "no end of the string".to_owned()));
+                    }
                     Some(',') => {
                         self.reset(before, out_before, fixes_before);
                         return self.string(false, Some(previous));

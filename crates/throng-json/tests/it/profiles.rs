@@ -194,7 +194,7 @@ fn json_keeps_its_value_in_every_profile() {
 #[test]
 fn baml_without_a_schema_gives_its_first_reading() {
     assert_eq!(
-        run(Profile::Baml, "Here: {a: 1, b: [x, 'y']}."),
+        run(Profile::Baml, "Here: {a: 1,\n b: [x, 'y']}."),
         Ok(json!({"a": 1, "b": ["x", "y"]}))
     );
 }
