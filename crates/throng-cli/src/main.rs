@@ -18,6 +18,7 @@ mod run;
 mod settings;
 mod signals;
 mod sim;
+mod stats;
 mod suggest;
 mod template;
 mod ui;

@@ -7,6 +7,7 @@ mod parse;
 mod root;
 mod run;
 mod sim;
+mod stats;
 mod vote;
 
 pub(crate) use bench::BenchArgs;
@@ -16,4 +17,5 @@ pub(crate) use parse::ParseArgs;
 pub(crate) use root::{Cli, Command, ConfigCommand};
 pub(crate) use run::RunArgs;
 pub(crate) use sim::SimArgs;
+pub(crate) use stats::{StatsArgs, StatsCommand};
 pub(crate) use vote::VoteArgs;

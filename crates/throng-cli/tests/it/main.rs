@@ -16,5 +16,6 @@ mod providers;
 mod real_servers;
 mod rehearse;
 mod resume;
+mod stats;
 mod support;
 mod vote;
