@@ -384,6 +384,7 @@ mod tests {
             "run",
             "vote",
             "models",
+            "parse",
             "bench",
             "sim",
             "stats",

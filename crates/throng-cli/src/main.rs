@@ -12,6 +12,7 @@ mod input;
 mod logging;
 mod models;
 mod output;
+mod parse;
 mod provider;
 mod run;
 mod settings;

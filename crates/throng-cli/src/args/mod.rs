@@ -3,6 +3,7 @@
 mod bench;
 mod flags;
 mod models;
+mod parse;
 mod root;
 mod run;
 mod sim;
@@ -12,6 +13,7 @@ mod vote;
 pub(crate) use bench::BenchArgs;
 pub(crate) use flags::check;
 pub(crate) use models::ModelsArgs;
+pub(crate) use parse::ParseArgs;
 pub(crate) use root::{Cli, Command, ConfigCommand};
 pub(crate) use run::RunArgs;
 pub(crate) use sim::SimArgs;

@@ -6,7 +6,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 
 use super::flags::{Flags, GLOBAL};
-use super::{BenchArgs, ModelsArgs, RunArgs, SimArgs, StatsArgs, VoteArgs};
+use super::{BenchArgs, ModelsArgs, ParseArgs, RunArgs, SimArgs, StatsArgs, VoteArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -21,6 +21,7 @@ Examples:
   throng run questions.jsonl --out answers.jsonl --resume    go on after an interruption
   throng vote 'Which planet is the largest?' --agents 7      the answer that most of seven agents give
   throng models --provider anthropic         what a provider offers, and what it costs
+  throng parse < answer.txt                  the JSON in an answer, repaired
   throng bench                               what concurrency brings, measured
   throng sim --fail 0.1 --rpm 600            a model server that misbehaves, for testing other clients
   throng stats                               what was recorded: times, overlap, success
@@ -73,6 +74,7 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     Vote(Box<VoteArgs>),
     Models(Box<ModelsArgs>),
+    Parse(Box<ParseArgs>),
     Bench(Box<BenchArgs>),
     Sim(Box<SimArgs>),
     Stats(Box<StatsArgs>),

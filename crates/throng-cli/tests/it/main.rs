@@ -9,6 +9,7 @@ mod config;
 mod inputs;
 mod interrupt;
 mod output;
+mod parse;
 mod policies;
 mod provider;
 mod providers;
