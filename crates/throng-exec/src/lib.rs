@@ -9,6 +9,7 @@ mod blocking;
 mod breaker;
 mod budget;
 mod canonical_json;
+mod controller;
 mod core;
 mod crew;
 mod distinct;
@@ -54,6 +55,7 @@ pub use batches::Batches;
 pub use blocking::Blocking;
 pub use breaker::{BreakerState, CircuitBreaker, WhileOpen};
 pub use budget::RetryBudget;
+pub use controller::{AttemptSignal, LimitChange, LimitController};
 pub use distinct::{Distinct, Share};
 mod vote;
 

@@ -5,10 +5,12 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use throng_core::ErrorClass;
+
 /// When a failed attempt is followed by another.
 ///
 /// The default is [`RetryPolicy::exponential`] with 3 attempts. Which errors are tried again depends on their
-/// [`ErrorClass`](throng_core::ErrorClass): a permanent error never is; a transient one and a timeout are, up to
+/// [`ErrorClass`]: a permanent error never is; a transient one and a timeout are, up to
 /// `max_attempts`, and so is an overloaded one without a Retry-After; a throttled one, or one with a Retry-After, is as
 /// long as the run's deadline and [`patience`](Self::patience) allow, because the other side has asked for another try
 /// later and the attempt cost it nothing.
@@ -83,6 +85,33 @@ impl RetryPolicy {
         self
     }
 
+    /// Returns how long a job waits after its failure number `failure`, from 1, before it is tried again, or `None` if it
+    /// is not; for a scheduler of one's own. `refused_for` is how long the job's throttled attempts and the waits after
+    /// them have taken so far.
+    ///
+    /// Whether the job may be tried again at all, as its effects have it, is for the caller to say.
+    pub fn next_delay(
+        &self,
+        failure: u32,
+        class: ErrorClass,
+        refused_for: Duration,
+        rng: &mut fastrand::Rng,
+    ) -> Option<Duration> {
+        let asked = matches!(class, ErrorClass::Throttled { .. }) || class.retry_after().is_some();
+        let wanted = class.is_retryable() && (class != ErrorClass::Timeout || self.timeouts);
+        if !wanted || (!asked && failure >= self.max_attempts.get()) {
+            return None;
+        }
+        let backoff = self.delay(failure, rng);
+        let Some(floor) = class.retry_after() else {
+            let in_time = !asked || refused_for + backoff <= self.patience;
+            return in_time.then_some(backoff);
+        };
+        // What was asked for is a floor: the randomness comes on top of it.
+        let in_time = refused_for.saturating_add(floor) <= self.patience;
+        in_time.then(|| floor.saturating_add(backoff.min(floor / 8)))
+    }
+
     /// Returns the wait after failure number `failure`, from 1, before jitter.
     pub(crate) fn ceiling(&self, failure: u32) -> Duration {
         if self.base.is_zero() {
@@ -140,6 +169,33 @@ mod tests {
         let waits: Vec<_> = (1..=4).map(|n| policy.ceiling(n).as_millis()).collect();
         assert_eq!(waits, [100, 200, 350, 350]);
         assert_eq!(policy.ceiling(u32::MAX), Duration::from_millis(350));
+    }
+
+    #[test]
+    fn a_delay_of_ones_own_scheduler_keeps_to_the_class() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let policy = RetryPolicy::default()
+            .base(Duration::from_millis(100))
+            .jitter(Jitter::None)
+            .patience(Duration::from_secs(60));
+        let mut next = |failure, class, refused_for| {
+            policy.next_delay(failure, class, Duration::from_secs(refused_for), &mut rng)
+        };
+        let asked = |seconds| ErrorClass::Throttled {
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        assert_eq!(next(1, ErrorClass::Permanent, 0), None);
+        assert_eq!(
+            next(2, ErrorClass::Transient, 0),
+            Some(Duration::from_millis(200))
+        );
+        assert_eq!(next(3, ErrorClass::Transient, 0), None);
+        assert!(next(9, asked(40), 0).is_some_and(|delay| delay >= Duration::from_secs(40)));
+        assert_eq!(next(9, asked(40), 30), None);
+        let unasked = ErrorClass::Throttled { retry_after: None };
+        assert!(next(9, unasked, 0).is_some());
+        assert_eq!(next(9, unasked, 60), None);
+        assert_eq!(next(3, ErrorClass::Overloaded { retry_after: None }, 0), None);
     }
 
     #[test]

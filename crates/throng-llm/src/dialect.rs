@@ -32,6 +32,7 @@ pub struct Dialect {
     seed_member: &'static str,
     asks_for_usage: bool,
     takes_reasoning_details: bool,
+    keeps_connections: bool,
 }
 
 /// What a server that speaks Chat Completions shares with most others.
@@ -47,6 +48,7 @@ const CHAT: Dialect = Dialect {
     seed_member: "seed",
     asks_for_usage: true,
     takes_reasoning_details: false,
+    keeps_connections: true,
 };
 
 /// A server in the cloud that speaks Chat Completions.
@@ -108,7 +110,11 @@ const ALL: &[Dialect] = &[
         ..inventor("gemini", Wire::Gemini, &["GEMINI_API_KEY", "GOOGLE_API_KEY"])
     },
     cloud("groq", "https://api.groq.com/openai/v1", &["GROQ_API_KEY"]),
-    local("llama.cpp", "http://127.0.0.1:8080/v1"),
+    // It closes the connection after each streamed answer, having said that it keeps it.
+    Dialect {
+        keeps_connections: false,
+        ..local("llama.cpp", "http://127.0.0.1:8080/v1")
+    },
     local("lmstudio", "http://127.0.0.1:1234/v1"),
     // It refuses members that it does not know, `stream_options` and `max_completion_tokens` among them, and sends the
     // usage unasked.
@@ -235,6 +241,12 @@ impl Dialect {
         self.takes_reasoning_details
     }
 
+    /// Returns false for a server that closes connections which it has promised to keep; see
+    /// `HttpClientBuilder::reuse_connections`.
+    pub const fn keeps_connections(&self) -> bool {
+        self.keeps_connections
+    }
+
     /// Begins to set up a client of the server, in the way that it wants to be spoken to. Of a server without a
     /// [`base_url`](Self::base_url) that must be set.
     #[cfg(feature = "http")]
@@ -249,7 +261,8 @@ impl Dialect {
             .max_tokens_field(max_tokens)
             .seed_member(self.seed_member)
             .include_usage(self.asks_for_usage)
-            .reasoning_details(self.takes_reasoning_details);
+            .reasoning_details(self.takes_reasoning_details)
+            .reuse_connections(self.keeps_connections);
         match self.base_url {
             Some(url) => builder.base_url(url),
             // An empty address is refused, rather than that a key goes to another server.

@@ -1,21 +1,52 @@
-//! What a tool is: its declaration, and how it is called.
+//! What a tool is, and what an attempt of a call is told.
+
+mod error;
+mod func;
+mod spec;
 
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
-use throng_core::{Classify, ErrorClass};
 use tokio_util::sync::CancellationToken;
 
 use crate::Access;
+
+pub use error::ToolError;
+pub use func::ToolFn;
+pub use spec::{Effect, ToolSpec};
 
 /// What a tool gives back.
 pub type ToolFuture<'a> = Pin<Box<dyn Future<Output = Result<Value, ToolError>> + Send + 'a>>;
 
 /// A tool that models can call.
+///
+/// [`ToolFn`] makes one of a closure. Implement the trait for a tool with a state or a declaration of its own.
+///
+/// # Examples
+///
+/// ```
+/// use serde_json::{Value, json};
+/// use throng_tools::{Tool, ToolContext, ToolFuture, ToolSpec};
+///
+/// struct Clock(ToolSpec);
+///
+/// impl Tool for Clock {
+///     fn spec(&self) -> &ToolSpec {
+///         &self.0
+///     }
+///
+///     fn call(&self, _arguments: Value, _cx: ToolContext) -> ToolFuture<'_> {
+///         Box::pin(async { Ok(json!({ "hour": 12 })) })
+///     }
+/// }
+///
+/// let clock = Clock(ToolSpec::new("clock").read_only().touches_nothing());
+/// assert_eq!(&*clock.spec().name, "clock");
+/// assert_eq!(clock.accesses(&json!({})), Some(Vec::new()));
+/// ```
 pub trait Tool: Send + Sync + 'static {
     /// Returns the declaration of the tool. It must always be the same.
     fn spec(&self) -> &ToolSpec;
@@ -54,88 +85,16 @@ pub struct ToolContext {
     pub metadata: Arc<Value>,
 }
 
-/// What repeating a call does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Effect {
-    /// Changes nothing: may be repeated, shared among equal calls, started early and cached.
-    ReadOnly,
-    /// Changes something, and doing it twice is the same as doing it once: may be repeated.
-    Idempotent,
-    /// Changes something each time: never repeated unless it is known not to have happened.
-    Once,
-    /// Nothing is known: taken as [`Effect::Once`], and keeps its place in the order of all calls.
-    #[default]
-    Unknown,
-}
-
-/// The declaration of a tool.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ToolSpec {
-    /// The name that calls use.
-    pub name: Arc<str>,
-    /// What the model is told.
-    pub description: Arc<str>,
-    /// JSON schema of the arguments.
-    pub parameters: Arc<Value>,
-    /// What repeating a call does.
-    pub effect: Effect,
-    /// How long one attempt may take. `None` leaves it to the executor.
-    pub timeout: Option<Duration>,
-}
-
-impl ToolSpec {
-    /// Returns what a call with these arguments reads and writes, or `None` if that is not known.
-    pub fn accesses(&self, _arguments: &Value) -> Option<Vec<Access>> {
-        match self.effect {
-            Effect::ReadOnly => Some(Vec::new()),
-            _ => None,
-        }
-    }
-}
-
-/// Why a call of a tool failed.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-#[non_exhaustive]
-pub struct ToolError {
-    /// What the model is told.
-    pub message: String,
-    /// What the error means for a retry.
-    pub class: ErrorClass,
-    /// Whether it is unknown if the effect happened: the connection broke, the process was killed.
-    pub outcome_unknown: bool,
-}
-
-impl ToolError {
-    /// Makes an error that a repeated call would meet again.
-    pub fn permanent(message: impl Into<String>) -> Self {
+impl ToolContext {
+    /// Makes the context of a first attempt without a deadline, for calling a tool outside a plan.
+    pub fn new(call_id: impl Into<Arc<str>>) -> Self {
         Self {
-            message: message.into(),
-            class: ErrorClass::Permanent,
-            outcome_unknown: false,
+            call_id: call_id.into(),
+            attempt: NonZeroU32::MIN,
+            cancel: CancellationToken::new(),
+            deadline: None,
+            session: None,
+            metadata: Arc::new(Value::Null),
         }
-    }
-
-    /// Makes an error that may pass.
-    pub fn transient(message: impl Into<String>) -> Self {
-        Self {
-            class: ErrorClass::Transient,
-            ..Self::permanent(message)
-        }
-    }
-
-    /// Says that it is not known whether the effect happened.
-    #[must_use]
-    pub fn unknown_outcome(mut self) -> Self {
-        self.outcome_unknown = true;
-        self
-    }
-}
-
-impl Classify for ToolError {
-    fn classify(&self) -> ErrorClass {
-        self.class
     }
 }

@@ -12,6 +12,7 @@ mod settings;
 mod slot;
 mod stats;
 
+pub(crate) use adaptive::{Adaptive, Change, Signal};
 pub(crate) use dispatcher::{Dispatcher, Start};
 pub(crate) use queue::FairQueue;
 pub(crate) use settings::Settings;

@@ -37,6 +37,7 @@ pub struct HttpClientBuilder {
     reasoning_details: Option<bool>,
     default_max_output_tokens: u32,
     recorder: Option<Recorder>,
+    reuse_connections: bool,
 }
 
 impl HttpClientBuilder {
@@ -62,6 +63,7 @@ impl HttpClientBuilder {
             reasoning_details: None,
             default_max_output_tokens: 4096,
             recorder: None,
+            reuse_connections: true,
         }
     }
 
@@ -103,6 +105,14 @@ impl HttpClientBuilder {
     /// Sends every request through a proxy. Without this none is used: the environment is not read.
     pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
         self.proxy = Some(url.into());
+        self
+    }
+
+    /// Says whether calls take connections that earlier ones have left open (the default). Without, each call makes its
+    /// own: for servers that close a connection after having promised to keep it, as llama.cpp's does after each streamed
+    /// answer, so that the next call on it fails with [`ErrorKind::Transport`](crate::ErrorKind::Transport).
+    pub fn reuse_connections(mut self, reuse: bool) -> Self {
+        self.reuse_connections = reuse;
         self
     }
 
@@ -215,7 +225,12 @@ impl HttpClientBuilder {
                 .with_idle(Duration::MAX);
         }
         Ok(HttpClient::new(Inner {
-            client: transport::client(address.url(), timeouts.connect, self.proxy.as_ref())?,
+            client: transport::client(
+                address.url(),
+                timeouts.connect,
+                self.proxy.as_ref(),
+                self.reuse_connections,
+            )?,
             peer: Peer {
                 provider: self.provider,
                 host: address.host().to_owned(),

@@ -29,6 +29,7 @@ pub(super) fn client(
     url: &Url,
     connect: Duration,
     proxy: Option<&Secret>,
+    reuse_connections: bool,
 ) -> Result<reqwest::Client, InvalidConfig> {
     let mut builder = reqwest::Client::builder()
         .http1_only()
@@ -39,6 +40,9 @@ pub(super) fn client(
         .tcp_nodelay(true)
         .user_agent(concat!("throng-llm/", env!("CARGO_PKG_VERSION")))
         .no_proxy();
+    if !reuse_connections {
+        builder = builder.pool_max_idle_per_host(0);
+    }
     let mut secure = url.scheme() == "https";
     if let Some(proxy) = proxy {
         let address = Url::parse(proxy.expose()).map_err(|_| InvalidConfig::Proxy)?;

@@ -230,6 +230,16 @@ async fn cancelling_closes_the_connection() {
 
 #[tokio::test]
 async fn a_whole_answer_leaves_its_connection_for_the_next() {
+    assert_eq!(connections_of_three_calls(true).await, 1);
+}
+
+#[tokio::test]
+async fn connections_are_not_reused_where_a_server_does_not_keep_them() {
+    assert_eq!(connections_of_three_calls(false).await, 3);
+}
+
+/// Makes three calls and returns how many connections they took.
+async fn connections_of_three_calls(reuse: bool) -> usize {
     let again = [send(chunked(&hello())), Step::NextRequest];
     let script = again
         .iter()
@@ -239,7 +249,7 @@ async fn a_whole_answer_leaves_its_connection_for_the_next() {
         .chain([send(chunked(&hello()))])
         .collect();
     let mut server = Server::start(vec![script]).await;
-    let client = server.client();
+    let client = server.builder().reuse_connections(reuse).build().unwrap();
     for _ in 0..3 {
         assert_eq!(call(&client).await.succeeded().text, "Hello");
     }
@@ -249,7 +259,8 @@ async fn a_whole_answer_leaves_its_connection_for_the_next() {
         connections += usize::from(seen == Seen::Connection);
         requests += usize::from(matches!(seen, Seen::Request { .. }));
     }
-    assert_eq!((connections, requests), (1, 3));
+    assert_eq!(requests, 3);
+    connections
 }
 
 #[tokio::test]

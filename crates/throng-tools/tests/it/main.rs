@@ -1,0 +1,7 @@
+//! Tests of the crate through its public API, on a paused clock except where threads are the point.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod access;
+mod references;
+mod run;
+mod support;
