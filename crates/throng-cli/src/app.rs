@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::settings::{Form, Layers, Settings, show};
 use crate::ui::{OutputMode, Ui, Verbosity, color_choice};
-use crate::{bench, codegen, logging, models, provider, run, sim, vote};
+use crate::{bench, codegen, logging, models, provider, run, sim, simulate, vote};
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
@@ -120,6 +120,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitStatus, CliError>
         Command::Models(_) => models::models(context),
         Command::Bench(args) => bench::bench(context, &args),
         Command::Sim(args) => sim::sim(context, &args),
+        Command::Simulate(args) => simulate::run(context, &args),
         Command::Config {
             command: ConfigCommand::Show { origin },
         } => {

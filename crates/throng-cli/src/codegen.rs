@@ -382,6 +382,7 @@ mod tests {
             "models",
             "bench",
             "sim",
+            "simulate",
             "config show",
             "completions",
         ] {

@@ -6,7 +6,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 
 use super::flags::{Flags, GLOBAL};
-use super::{BenchArgs, ModelsArgs, RunArgs, SimArgs, VoteArgs};
+use super::{BenchArgs, ModelsArgs, RunArgs, SimArgs, SimulateArgs, VoteArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -23,6 +23,7 @@ Examples:
   throng models --provider anthropic         what a provider offers, and what it costs
   throng bench                               what concurrency brings, measured
   throng sim --fail 0.1 --rpm 600            a model server that misbehaves, for testing other clients
+  throng simulate graph.json --limit 16      how long a graph of tool calls would take
   throng config show --origin                every setting, and what set it";
 
 /// Runs many LLM prompts at once, within limits, every one accounted for
@@ -74,6 +75,7 @@ pub(crate) enum Command {
     Models(Box<ModelsArgs>),
     Bench(Box<BenchArgs>),
     Sim(Box<SimArgs>),
+    Simulate(Box<SimulateArgs>),
     /// Show the configuration
     Config {
         #[command(subcommand)]

@@ -1,0 +1,6 @@
+//! The schedule beside a naive model of it, and single cases.
+
+mod basics;
+mod model;
+mod property;
+mod starvation;
