@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use serde_json::json;
-use throng_tools::{Simulation, Workload, simulate};
+use throng_tools::{InvalidWorkload, Plan, Simulation, Workload, simulate};
 
 use crate::app::{Context, print};
 use crate::args::SimulateArgs;
@@ -22,16 +22,33 @@ pub(crate) fn run(context: &Context, args: &SimulateArgs) -> Result<ExitStatus, 
     let name = args.graph.display();
     let text = read(&args.graph)
         .map_err(|error| CliError::usage(format!("cannot read the graph {name}")).cause(&error))?;
-    let workload = Workload::parse(&text).map_err(|error| {
-        CliError::usage(format!("{name} is not a graph with durations"))
-            .cause(&error)
-            .hint("write it as {\"dur_s\":[..],\"parents\":[[..]]}, or as the Standard Task Graph set does")
-    })?;
+    let no_graph = || CliError::usage(format!("{name} is not a graph with durations"));
+    let workload = if is_plan(&text) {
+        let plan = Plan::parse(&text).map_err(|error| no_graph().cause(&error))?;
+        Workload::from_plan(&plan, None).map_err(|error| match &error {
+            InvalidWorkload::Unexpected { .. } => no_graph()
+                .cause(&error)
+                .hint("say in each call how many milliseconds it takes: \"expected_ms\":250"),
+            _ => no_graph().cause(&error),
+        })?
+    } else {
+        Workload::parse(&text).map_err(|error| {
+            no_graph().cause(&error).hint(
+                "write it as {\"dur_s\":[..],\"parents\":[[..]]}, or as the Standard Task Graph set does",
+            )
+        })?
+    };
     let found = simulate(&workload, args.limit);
     print(&match context.ui.mode() {
         OutputMode::Human => table(&workload, &found),
         OutputMode::Json | OutputMode::Ndjson => format!("{}\n", json!(found)),
     })
+}
+
+/// Whether the text is a JSON object with the calls of a plan.
+fn is_plan(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+        && serde_json::from_str::<serde_json::Value>(text).is_ok_and(|json| json.get("calls").is_some())
 }
 
 fn read(path: &Path) -> io::Result<String> {

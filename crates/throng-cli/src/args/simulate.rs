@@ -19,10 +19,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(before_long_help = EXAMPLES)]
 pub(crate) struct SimulateArgs {
-    /// The graph: a file of the Standard Task Graph set, or JSON; `-` is standard input
+    /// The graph: a file of the Standard Task Graph set, JSON, or a plan; `-` is standard input
     ///
     /// The JSON is `{"dur_s":[2.5,1],"parents":[[],[0]]}`: how long each node takes, and which nodes, by their index
-    /// from 0, have to end before it.
+    /// from 0, have to end before it. A plan is `{"calls":[..]}`, with `expected_ms` in each call.
     #[arg(value_name = "GRAPH")]
     pub(crate) graph: PathBuf,
     /// How many nodes may run at the same time

@@ -22,6 +22,30 @@ fn a_graph_is_simulated_in_virtual_time() {
 }
 
 #[test]
+fn a_plan_with_durations_is_simulated() {
+    let home = Home::new();
+    let plan = json!({
+        "calls": [
+            {"id": "a", "name": "f", "arguments": {}, "expected_ms": 30},
+            {"id": "b", "name": "f", "arguments": {"x": "$a.x"}, "expected_ms": 20},
+            {"id": "c", "name": "f", "arguments": {}, "expected_ms": 40},
+        ],
+        "policy": {"assume": "independent"},
+    });
+    home.write("plan.json", plan.to_string());
+    let ended = home
+        .run(&["simulate", "plan.json", "--limit", "2", "--output", "json"])
+        .code(0);
+    let found: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(found["makespan"], 50.0);
+    assert_eq!(found["critical_path"], 50.0);
+    home.write("plan.json", r#"{"calls":[{"id":"a","name":"f","arguments":{}}]}"#);
+    home.run(&["simulate", "plan.json", "--limit", "2"])
+        .code(2)
+        .says("call `a` has no `expected_ms`");
+}
+
+#[test]
 fn what_is_no_graph_is_said() {
     let home = Home::new();
     home.run(&["simulate", "no.json", "--limit", "2"])

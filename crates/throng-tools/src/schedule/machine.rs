@@ -321,6 +321,30 @@ impl Schedule {
         true
     }
 
+    /// Gives back what a node had that runs, and has it wait until it is resumed, or ended because it has a result from
+    /// elsewhere. Returns false if the plan was stopped.
+    pub(crate) fn suspend(&mut self, admission: &mut Admission, index: u32) -> bool {
+        if self.stopped.is_some() || !self.give_back(admission, index) {
+            return false;
+        }
+        self.nodes[index as usize].state = State::Backoff;
+        true
+    }
+
+    /// Has a suspended node come back then for an attempt.
+    pub(crate) fn resume(&mut self, index: u32, due: Tick) {
+        if self.nodes[index as usize].state == State::Backoff {
+            self.backoff.push(Reverse((due, index)));
+        }
+    }
+
+    /// Ends a suspended node, which has a result.
+    pub(crate) fn end_suspended(&mut self, index: u32) {
+        if self.nodes[index as usize].state == State::Backoff {
+            self.pass(index);
+        }
+    }
+
     /// Drops a node that does not run, and returns whether it was so. One that runs has to be ended.
     pub(crate) fn cancel(&mut self, admission: &mut Admission, index: u32) -> bool {
         match self.nodes[index as usize].state {
@@ -356,6 +380,11 @@ impl Schedule {
         self.ready.drain();
         self.backoff.clear();
         admission.forget_claims(self.plan);
+    }
+
+    /// Returns what the failure of a node does to the rest.
+    pub(crate) fn on_failure(&self, index: u32) -> FailurePolicy {
+        self.nodes[index as usize].on_failure
     }
 
     /// Returns why the plan was stopped, if it was.

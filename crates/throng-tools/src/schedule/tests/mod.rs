@@ -4,3 +4,5 @@ mod basics;
 mod model;
 mod property;
 mod starvation;
+#[cfg(throng_shuttle)]
+mod threads;
