@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::settings::{Form, Layers, Settings, show};
 use crate::ui::{OutputMode, Ui, Verbosity, color_choice};
-use crate::{bench, codegen, logging, models, parse, provider, run, sim, stats, vote};
+use crate::{bench, codegen, logging, models, parse, provider, run, sim, simulate, stats, vote};
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
@@ -131,6 +131,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitStatus, CliError>
         Command::Bench(args) => bench::bench(context, &args),
         Command::Sim(args) => sim::sim(context, &args),
         Command::Stats(args) => stats::stats(context, &args),
+        Command::Simulate(args) => simulate::run(context, &args),
         Command::Config {
             command: ConfigCommand::Show { origin },
         } => {

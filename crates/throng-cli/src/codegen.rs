@@ -389,6 +389,7 @@ mod tests {
             "sim",
             "stats",
             "stats prune",
+            "simulate",
             "config show",
             "completions",
         ] {

@@ -19,6 +19,7 @@ mod settings;
 mod signals;
 mod sim;
 mod stats;
+mod simulate;
 mod suggest;
 mod template;
 mod ui;

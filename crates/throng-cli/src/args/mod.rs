@@ -8,6 +8,7 @@ mod root;
 mod run;
 mod sim;
 mod stats;
+mod simulate;
 mod vote;
 
 pub(crate) use bench::BenchArgs;
@@ -18,4 +19,5 @@ pub(crate) use root::{Cli, Command, ConfigCommand};
 pub(crate) use run::RunArgs;
 pub(crate) use sim::SimArgs;
 pub(crate) use stats::{StatsArgs, StatsCommand};
+pub(crate) use simulate::SimulateArgs;
 pub(crate) use vote::VoteArgs;

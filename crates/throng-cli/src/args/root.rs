@@ -6,7 +6,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 
 use super::flags::{Flags, GLOBAL};
-use super::{BenchArgs, ModelsArgs, ParseArgs, RunArgs, SimArgs, StatsArgs, VoteArgs};
+use super::{BenchArgs, ModelsArgs, ParseArgs, RunArgs, SimArgs, SimulateArgs, StatsArgs, VoteArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -25,6 +25,7 @@ Examples:
   throng bench                               what concurrency brings, measured
   throng sim --fail 0.1 --rpm 600            a model server that misbehaves, for testing other clients
   throng stats                               what was recorded: times, overlap, success
+  throng simulate graph.json --limit 16      how long a graph of tool calls would take
   throng config show --origin                every setting, and what set it";
 
 /// Runs many LLM prompts at once, within limits, every one accounted for
@@ -78,6 +79,7 @@ pub(crate) enum Command {
     Bench(Box<BenchArgs>),
     Sim(Box<SimArgs>),
     Stats(Box<StatsArgs>),
+    Simulate(Box<SimulateArgs>),
     /// Show the configuration
     Config {
         #[command(subcommand)]

@@ -17,5 +17,6 @@ mod real_servers;
 mod rehearse;
 mod resume;
 mod stats;
+mod simulate;
 mod support;
 mod vote;

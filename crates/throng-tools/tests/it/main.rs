@@ -12,4 +12,5 @@ mod plans;
 mod references;
 mod run;
 mod shapes;
+mod simulate;
 mod support;
