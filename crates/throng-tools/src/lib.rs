@@ -3,8 +3,17 @@
 
 mod access;
 mod call;
+#[cfg(feature = "process")]
+mod command;
+#[cfg(feature = "declare")]
+pub mod declare;
 mod failure;
 mod graph;
+mod holes;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(any(feature = "process", feature = "http"))]
+mod output;
 mod plan;
 mod reference;
 #[expect(dead_code, reason = "what runs the calls is built on it")]
@@ -20,11 +29,17 @@ mod tools;
 
 pub use access::{Access, InvalidResource, Mode, Resource};
 pub use call::Call;
+#[cfg(feature = "process")]
+pub use command::{CommandArg, CommandTool, CommandToolBuilder};
 pub use failure::FailurePolicy;
 pub use graph::{
     Added, AnalyzeError, Cycle, CycleStep, Cycles, Declared, Dependencies, DryRun, DryRunEdge, Edge,
     EdgeKind, Explanation, Growing,
 };
+#[cfg(feature = "http")]
+pub use http::{AnswerKind, HttpTool, HttpToolBuilder};
+#[cfg(any(feature = "process", feature = "http"))]
+pub use output::{InvalidSetting, OutputKind};
 pub use plan::{Assume, Plan, PlanError, PlanLimits, PlanPolicy, PlanProblem, UnknownAssume};
 pub use reference::{Names, Path, Reference, ReferenceError, ReferenceProblem, Segment, find, resolve};
 pub use template::AccessTemplate;
