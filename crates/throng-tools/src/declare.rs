@@ -11,6 +11,7 @@
 //! | `sequential` | `true`: calls run one at a time, in the order of emission. |
 //! | `timeout` | How long an attempt may take: `"30s"`, or seconds. Default 60 s. |
 //! | `max_concurrent` | How many attempts of the tool run at the same time. |
+//! | `pools` | Units of pools that each attempt takes, such as `{ gpu = 1, memory = 512 }`. |
 //! | `retries` | How often a failed attempt is tried again, as far as the effect allows. |
 //! | `on_failure` | `continue`, `skip_dependents` or `fail_fast`, in the place of the plan's policy. |
 //! | `output` | `text`, `json` or `lines`; for a `url` also `auto`, its default. |
@@ -179,6 +180,7 @@ struct Settings {
     max_concurrent: Option<NonZeroUsize>,
     retries: Option<u32>,
     on_failure: Option<FailurePolicy>,
+    pools: Vec<(String, NonZeroU32)>,
 }
 
 impl Settings {
@@ -187,6 +189,7 @@ impl Settings {
             max_concurrent: table.get("max_concurrent", "a number above 0")?,
             retries: table.get("retries", "a number of retries")?,
             on_failure: table.get("on_failure", "`continue`, `skip_dependents` or `fail_fast`")?,
+            pools: table.counts("pools")?,
         })
     }
 
@@ -200,6 +203,9 @@ impl Settings {
         }
         if let Some(policy) = self.on_failure {
             entry = entry.on_failure(policy);
+        }
+        for (pool, units) in self.pools {
+            entry = entry.takes(pool, u64::from(units.get()));
         }
         entry
     }

@@ -1,6 +1,7 @@
 //! A table of TOML that is read key by key: errors name the key and its line, and what is left is warned about.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -82,20 +83,33 @@ impl<'t> Table<'t> {
 
     /// Reads a table of texts, in the order of the text.
     pub(super) fn pairs(&mut self, key: &'static str) -> Result<Vec<(String, String)>, DeclareError> {
-        let Some(mut table) = self.table(key)? else {
+        self.values(key, "a text")
+    }
+
+    /// Reads a table of counts, in the order of the text.
+    pub(super) fn counts(&mut self, key: &'static str) -> Result<Vec<(String, NonZeroU32)>, DeclareError> {
+        self.values(key, "a number above 0")
+    }
+
+    fn values<T: DeserializeOwned>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+    ) -> Result<Vec<(String, T)>, DeclareError> {
+        let Some(table) = self.table(key)? else {
             return Ok(Vec::new());
         };
-        let mut pairs = Vec::new();
-        for (name, span, value) in &mut table.entries {
-            match value.take() {
-                Some(DeValue::String(value)) => pairs.push((name.clone(), value.into_owned())),
-                _ => {
-                    let key = format!("{}.{name}", table.path);
-                    return Err(error(table.text, key, span.clone(), "expected a text"));
-                }
-            }
+        let mut values = Vec::new();
+        for (name, span, value) in table.entries {
+            let path = join(&table.path, &name);
+            let wrong = || error(table.text, path, span.clone(), &format!("expected {expected}"));
+            let value = value.and_then(|value| {
+                let value = Spanned::new(span.clone(), value);
+                T::deserialize(ValueDeserializer::from(value)).ok()
+            });
+            values.push((name, value.ok_or_else(wrong)?));
         }
-        Ok(pairs)
+        Ok(values)
     }
 
     /// Reads a length of time: a text such as `30s`, or seconds.

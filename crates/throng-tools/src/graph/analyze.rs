@@ -11,7 +11,7 @@ use super::cycle;
 use super::frontier::Frontier;
 use super::{Dependencies, Edge, EdgeKind};
 use crate::reference::{self, Reference};
-use crate::{Access, Assume, Call, Names, Plan, ToolSpec};
+use crate::{Access, Assume, Call, Names, Plan, ToolSpec, Tools};
 
 /// What is known of a call besides the call itself: what its tool declares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,14 @@ impl Declared {
     pub fn sequential(mut self, sequential: bool) -> Self {
         self.sequential = sequential;
         self
+    }
+
+    /// Returns what the registry believes of a call with these arguments; of a tool that is not in it, nothing.
+    pub fn of_tool(tools: &Tools, call: &Call) -> Self {
+        tools.get(&call.name).map_or_else(Self::nothing, |entry| Self {
+            accesses: entry.accesses_of(&call.arguments),
+            sequential: entry.spec().sequential,
+        })
     }
 
     /// Returns what a tool declares of a call with these arguments.

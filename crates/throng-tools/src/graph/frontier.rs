@@ -96,20 +96,28 @@ impl Frontier {
     /// Gives those that touched something in the nodes: for a write all, for a read the writers. A writer is left out if
     /// one that is given waits for it.
     fn inside(&self, nodes: &[u32], writes: bool, give: &mut impl FnMut(u32)) {
-        // Depth first, with an explicit stack: paths may be longer than a thread's stack bears.
-        let mut stack: Vec<u32> = nodes.to_vec();
-        while let Some(node) = stack.pop().and_then(|at| self.node(at)) {
+        // Depth first, with an explicit stack: paths may be longer than a thread's stack bears. With each node goes the
+        // newest reader around it.
+        let mut stack: Vec<(u32, Option<u32>)> = nodes.iter().map(|&at| (at, None)).collect();
+        while let Some((at, around)) = stack.pop() {
+            let Some(node) = self.node(at) else { continue };
             if !writes && node.writer.is_none() && node.writers_below == 0 {
                 continue;
             }
-            let covered = node.writers_below > 0 || (writes && !node.readers.is_empty());
+            let around = match writes {
+                true => around.max(node.readers.last().copied()),
+                false => None,
+            };
             if writes {
                 node.readers.iter().for_each(|&call| give(call));
             }
-            if let (Some(writer), false) = (node.writer, covered) {
+            if let Some(writer) = node.writer
+                && node.writers_below == 0
+                && around.is_none_or(|reader| reader < writer)
+            {
                 give(writer);
             }
-            stack.extend(&node.children);
+            stack.extend(node.children.iter().map(|&child| (child, around)));
         }
     }
 

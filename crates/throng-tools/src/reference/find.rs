@@ -16,6 +16,8 @@ pub struct Reference {
     pub path: Path,
     /// Where it stands in the arguments, such as `filters[0].city`; empty if the arguments are one text.
     pub argument: String,
+    /// The same place as a JSON pointer, such as `/filters/0/city`.
+    pub pointer: String,
     /// The reference as it is written.
     pub text: String,
     /// Whether the argument is the reference and nothing else, so that it takes the result's JSON type.
@@ -29,7 +31,7 @@ pub struct Reference {
 /// Linear in the size of the arguments, if ids are short.
 pub fn find(arguments: &Value, names: &Names, own: u32) -> Vec<Reference> {
     let mut found = Vec::new();
-    walk(arguments, &mut String::new(), &mut |text, place| {
+    walk(arguments, &mut Place::default(), &mut |text, place| {
         let first = found.len();
         let mut plain = false;
         scan::scan(text, names, own, |piece| match piece {
@@ -37,7 +39,8 @@ pub fn find(arguments: &Value, names: &Names, own: u32) -> Vec<Reference> {
             Piece::Reference(reference) => found.push(Reference {
                 call: reference.call,
                 path: reference.path,
-                argument: place.to_owned(),
+                argument: place.shown.clone(),
+                pointer: place.pointer.clone(),
                 text: reference.text.to_owned(),
                 whole: false,
             }),
@@ -52,7 +55,7 @@ pub fn find(arguments: &Value, names: &Names, own: u32) -> Vec<Reference> {
 /// Returns true if the arguments hold something that would be a reference if a later call had the right id.
 pub(crate) fn may_refer_to_later(arguments: &Value, names: &Names, own: u32) -> bool {
     let mut may = false;
-    walk(arguments, &mut String::new(), &mut |text, _| {
+    walk(arguments, &mut Place::default(), &mut |text, _| {
         scan::scan(text, names, own, |piece| {
             if let Piece::Text(plain) = piece {
                 let mut signs = plain
@@ -68,25 +71,39 @@ pub(crate) fn may_refer_to_later(arguments: &Value, names: &Names, own: u32) -> 
     may
 }
 
+/// A place in the arguments, in both ways of writing it.
+#[derive(Default)]
+struct Place {
+    shown: String,
+    pointer: String,
+}
+
 /// Gives every text of a value that is not plain, and where it stands.
-fn walk(value: &Value, place: &mut String, each: &mut dyn FnMut(&str, &str)) {
-    let length = place.len();
+fn walk(value: &Value, place: &mut Place, each: &mut dyn FnMut(&str, &Place)) {
+    let lengths = (place.shown.len(), place.pointer.len());
+    let mut inside = |place: &mut Place, value| {
+        walk(value, place, each);
+        place.shown.truncate(lengths.0);
+        place.pointer.truncate(lengths.1);
+    };
     match value {
-        Value::String(text) if !scan::is_plain(text) => each(text, place),
         Value::Array(elements) => {
             for (index, element) in elements.iter().enumerate() {
-                push_index(place, index);
-                walk(element, place, each);
-                place.truncate(length);
+                push_index(&mut place.shown, index);
+                place.pointer.push('/');
+                place.pointer.push_str(&index.to_string());
+                inside(place, element);
             }
         }
         Value::Object(members) => {
             for (key, member) in members {
-                push_key(place, key);
-                walk(member, place, each);
-                place.truncate(length);
+                push_key(&mut place.shown, key);
+                place.pointer.push('/');
+                place.pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                inside(place, member);
             }
         }
+        Value::String(text) if !scan::is_plain(text) => each(text, place),
         _ => {}
     }
 }

@@ -223,19 +223,30 @@ impl Schedule {
     /// Linear in nodes and edges.
     pub(crate) fn reprioritise(&mut self) -> Result<(), Cyclic> {
         self.graph.rank(&mut self.nodes)?;
-        for rank in self.ready.drain() {
-            let index = rank.node();
-            let node = &self.nodes[index as usize];
-            if node.state == State::Ready {
-                self.ready.push(node.class, Rank::of(index, node));
-            }
-        }
+        self.sort_ready();
         Ok(())
     }
 
     /// Changes how long a node is expected to take, for [`Self::reprioritise`].
     pub(crate) fn set_estimate(&mut self, index: u32, estimate: u64) {
         self.nodes[index as usize].estimate = estimate.min(UNKNOWN - 1);
+    }
+
+    /// Replaces the order that follows from the critical path: those come first that are listed first. Those that are not
+    /// listed come last.
+    pub(crate) fn set_order(&mut self, order: &[u32]) {
+        for node in &mut self.nodes {
+            (node.level, node.weight) = (0, 0);
+        }
+        for (level, index) in (1..).zip(order.iter().rev()) {
+            self.nodes[*index as usize].level = level;
+        }
+        self.sort_ready();
+    }
+
+    /// Returns the longest way through the nodes, as long as their order follows from it.
+    pub(crate) fn critical_path(&self) -> u64 {
+        self.nodes.iter().map(|node| node.level).max().unwrap_or(0)
     }
 
     /// Returns what to start now, and takes what it needs.
@@ -308,6 +319,30 @@ impl Schedule {
         true
     }
 
+    /// Gives back what a node had that runs, and has it wait until it is resumed, or ended because it has a result from
+    /// elsewhere. Returns false if the plan was stopped.
+    pub(crate) fn suspend(&mut self, admission: &mut Admission, index: u32) -> bool {
+        if self.stopped.is_some() || !self.give_back(admission, index) {
+            return false;
+        }
+        self.nodes[index as usize].state = State::Backoff;
+        true
+    }
+
+    /// Has a suspended node come back then for an attempt.
+    pub(crate) fn resume(&mut self, index: u32, due: Tick) {
+        if self.nodes[index as usize].state == State::Backoff {
+            self.backoff.push(Reverse((due, index)));
+        }
+    }
+
+    /// Ends a suspended node, which has a result.
+    pub(crate) fn end_suspended(&mut self, index: u32) {
+        if self.nodes[index as usize].state == State::Backoff {
+            self.pass(index);
+        }
+    }
+
     /// Drops a node that does not run, and returns whether it was so. One that runs has to be ended.
     pub(crate) fn cancel(&mut self, admission: &mut Admission, index: u32) -> bool {
         match self.nodes[index as usize].state {
@@ -345,6 +380,11 @@ impl Schedule {
         admission.forget_claims(self.plan);
     }
 
+    /// Returns what the failure of a node does to the rest.
+    pub(crate) fn on_failure(&self, index: u32) -> FailurePolicy {
+        self.nodes[index as usize].on_failure
+    }
+
     /// Returns why the plan was stopped, if it was.
     pub(crate) const fn stopped(&self) -> Option<Because> {
         self.stopped
@@ -364,6 +404,17 @@ impl Schedule {
         }
         admission.leave(self.plan);
         admission.remove_counter(self.limit);
+    }
+
+    /// Sorts those that are ready anew.
+    fn sort_ready(&mut self) {
+        for rank in self.ready.drain() {
+            let index = rank.node();
+            let node = &self.nodes[index as usize];
+            if node.state == State::Ready {
+                self.ready.push(node.class, Rank::of(index, node));
+            }
+        }
     }
 
     /// Puts nodes back whose time has come.

@@ -100,6 +100,10 @@ fn only_reads_go_together() {
     assert!(conflict(Access::exclusive(folder), Access::read(file)));
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "so that `json!` can be written in place"
+)]
 fn check_fill(template: &str, arguments: serde_json::Value, expect: &[&str]) {
     let filled = AccessTemplate::new(template, Mode::Write)
         .unwrap()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use throng_core::ErrorClass;
-use throng_tools::{Tool, ToolContext, ToolEntry, ToolError, Tools, declare};
+use throng_tools::{Call, Plan, Tool, ToolContext, ToolEntry, ToolError, ToolExecutor, Tools, declare};
 
 fn declared(text: &str) -> Tools {
     let declared = declare::read(text, |_| None).unwrap();
@@ -341,5 +341,49 @@ async fn the_environment_is_a_short_list_unless_told_otherwise() {
     assert_eq!(
         names("env = [\"PATH\"]\nset_env = { KEY = \"v\" }").await,
         ["KEY", "PATH"]
+    );
+}
+
+#[tokio::test]
+async fn a_plan_of_commands_runs_in_the_order_that_their_files_ask_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let tools = declared(
+        r#"
+        [tools.write]
+        command = ["tee", "--", "{path}"]
+        stdin = "{text}"
+        effect = "idempotent"
+        writes = ["file:{path}"]
+        pools = { disk = 1 }
+
+        [tools.read]
+        command = ["cat", "--", "{paths...}"]
+        effect = "read-only"
+        reads = ["file:{paths}"]
+    "#,
+    );
+    let executor = ToolExecutor::builder(tools).pool("disk", 1).build().unwrap();
+    let plan = Plan::new([
+        Call::new("a", "write", json!({ "path": at("a"), "text": "one " })),
+        Call::new("b", "write", json!({ "path": at("b"), "text": "two " })),
+        Call::new("c", "read", json!({ "paths": [at("a"), at("b")] })),
+        Call::new("d", "write", json!({ "path": at("a"), "text": "$c$c" })),
+        Call::new("e", "read", json!({ "paths": [at("a")] })),
+    ]);
+    let report = executor.run(plan.unwrap()).await.unwrap();
+    assert!(report.is_success(), "{:?}", report.errors().collect::<Vec<_>>());
+    let value = |index: usize| report.results[index].outcome.value().cloned();
+    assert_eq!(value(2), Some(json!("one two ")));
+    assert_eq!(value(4), Some(json!("one two one two ")));
+}
+
+#[test]
+fn a_pool_needs_units() {
+    let text = "[tools.t]\ncommand = [\"true\"]\npools = { gpu = 0 }";
+    let error = declare::read(text, |_| None).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "line 3: tools.t.pools.gpu: expected a number above 0"
     );
 }
