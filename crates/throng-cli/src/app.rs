@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, Command, ConfigCommand, check};
+use crate::args::{Cli, Command, ConfigCommand, StatsCommand, check};
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::settings::{Form, Layers, Settings, show};
 use crate::ui::{OutputMode, Ui, Verbosity, color_choice};
-use crate::{bench, codegen, logging, models, provider, run, sim, vote};
+use crate::{bench, codegen, logging, models, provider, run, sim, stats, vote};
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
@@ -90,6 +90,11 @@ fn prepare(mut cli: Cli) -> Result<(Context, Command), CliError> {
         }
         Command::Models(args) => flags.extend(std::mem::take(&mut args.provider).into_values()),
         Command::Bench(args) => flags.extend(std::mem::take(&mut args.provider).into_values()),
+        Command::Stats(args) => {
+            if let Some(StatsCommand::Prune(prune)) = &mut args.command {
+                flags.extend(std::mem::take(&mut prune.flags).into_values());
+            }
+        }
         _ => {}
     }
     check(&flags)?;
@@ -120,6 +125,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitStatus, CliError>
         Command::Models(_) => models::models(context),
         Command::Bench(args) => bench::bench(context, &args),
         Command::Sim(args) => sim::sim(context, &args),
+        Command::Stats(args) => stats::stats(context, &args),
         Command::Config {
             command: ConfigCommand::Show { origin },
         } => {

@@ -17,6 +17,7 @@ mod run;
 mod settings;
 mod signals;
 mod sim;
+mod stats;
 mod suggest;
 mod template;
 mod ui;

@@ -6,6 +6,7 @@ mod models;
 mod root;
 mod run;
 mod sim;
+mod stats;
 mod vote;
 
 pub(crate) use bench::BenchArgs;
@@ -14,4 +15,5 @@ pub(crate) use models::ModelsArgs;
 pub(crate) use root::{Cli, Command, ConfigCommand};
 pub(crate) use run::RunArgs;
 pub(crate) use sim::SimArgs;
+pub(crate) use stats::{StatsArgs, StatsCommand};
 pub(crate) use vote::VoteArgs;

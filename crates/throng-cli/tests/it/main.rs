@@ -15,5 +15,6 @@ mod providers;
 mod real_servers;
 mod rehearse;
 mod resume;
+mod stats;
 mod support;
 mod vote;
