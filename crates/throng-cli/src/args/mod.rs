@@ -7,8 +7,8 @@ mod parse;
 mod root;
 mod run;
 mod sim;
-mod stats;
 mod simulate;
+mod stats;
 mod vote;
 
 pub(crate) use bench::BenchArgs;
@@ -18,6 +18,6 @@ pub(crate) use parse::ParseArgs;
 pub(crate) use root::{Cli, Command, ConfigCommand};
 pub(crate) use run::RunArgs;
 pub(crate) use sim::SimArgs;
-pub(crate) use stats::{StatsArgs, StatsCommand};
 pub(crate) use simulate::SimulateArgs;
+pub(crate) use stats::{StatsArgs, StatsCommand};
 pub(crate) use vote::VoteArgs;

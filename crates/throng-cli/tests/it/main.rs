@@ -16,7 +16,7 @@ mod providers;
 mod real_servers;
 mod rehearse;
 mod resume;
-mod stats;
 mod simulate;
+mod stats;
 mod support;
 mod vote;
