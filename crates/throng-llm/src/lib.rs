@@ -29,6 +29,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod bell;
 mod client;
 mod completion;
 mod dialect;

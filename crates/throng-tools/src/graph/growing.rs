@@ -3,7 +3,7 @@
 use super::analyze::{Arrows, Facts};
 use super::{Declared, Edge};
 use crate::plan::PlanError;
-use crate::reference::may_refer_to_later;
+use crate::reference::{Reference, may_refer_to_later};
 use crate::{Access, Assume, Call, Names, Plan, PlanPolicy};
 
 /// A plan that is still being emitted. Arrows lead to each call from earlier ones only.
@@ -55,7 +55,7 @@ impl Growing {
         Plan::check_next(&call, &self.names)?;
         let index = self.names.push(call.id.as_str());
         let missing = call.depends_on.iter().any(|id| self.names.index(id).is_none());
-        let open = missing || may_refer_to_later(&call.arguments, &self.names, index);
+        let open = missing || !call.literal && may_refer_to_later(&call.arguments, &self.names, index);
         let facts = Facts::new(&call, &self.names, index, declared, self.assume);
         self.facts.push(facts);
         let mut edges = Vec::new();
@@ -77,6 +77,12 @@ impl Growing {
     pub fn accesses(&self, call: u32) -> &[Access] {
         let facts = self.facts.get(call as usize);
         facts.map(|facts| facts.accesses.as_slice()).unwrap_or_default()
+    }
+
+    /// Returns the references in the arguments of a call to those before it.
+    pub fn references(&self, call: u32) -> &[Reference] {
+        let facts = self.facts.get(call as usize);
+        facts.map(|facts| facts.references.as_slice()).unwrap_or_default()
     }
 
     /// Returns what calls are taken to touch that declare nothing.

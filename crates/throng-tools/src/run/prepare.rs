@@ -276,7 +276,7 @@ impl Inner {
         references: &[Reference],
         accesses: &[Access],
     ) -> Prepared {
-        let fills = may_refer(&call.arguments);
+        let fills = !call.literal && may_refer(&call.arguments);
         let entry = tool.as_ref().map(|(entry, _)| entry);
         let effect = entry.map_or(Effect::Unknown, |entry| entry.effect_of());
         let timeout = call
@@ -361,6 +361,8 @@ impl PlanCore {
             self.stop(state, hub, now, Because::FailedFast(index));
         } else {
             schedule.cancel(&mut hub.admission, index);
+            // One that was held keeps its place in the order no longer than those before it.
+            schedule.release(index);
         }
     }
 }

@@ -166,57 +166,63 @@ async fn steer(rng: &mut Rng, mut run: PlanRun, seed: u64) -> PlanReport {
     report
 }
 
+async fn try_one(seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let log = Log::default();
+    let executor = executor(&mut rng, &log, seed);
+    let calls = draw(&mut rng);
+    let ids: Vec<_> = calls.iter().map(|call| call.id.clone()).collect();
+    let mut options = RunOptions::new();
+    if rng.u8(0..4) == 0 {
+        let memory = Memory::default();
+        if rng.bool() {
+            memory.fail_at(rng.usize(1..20));
+        }
+        options = options.journal(std::sync::Arc::new(memory), "run");
+    }
+    match rng.u8(0..6) {
+        0 => {
+            let mut stream = executor.start_streaming(PlanPolicy::default(), options);
+            for call in calls {
+                stream.push(call).unwrap();
+                if rng.bool() {
+                    tokio::time::sleep(ms(rng.u64(1..10))).await;
+                }
+            }
+            let run = if rng.bool() { stream.cut() } else { stream.finish() };
+            check(&run.finish().await, &ids, seed);
+        }
+        1 => {
+            let run = executor
+                .start_with(Plan::new(calls).unwrap(), options)
+                .await
+                .unwrap();
+            tokio::time::sleep(ms(rng.u64(0..60))).await;
+            run.shutdown().await;
+        }
+        2 => {
+            let other = Plan::new(draw(&mut rng)).unwrap();
+            let plan = Plan::new(calls).unwrap();
+            let (report, _) = tokio::join!(executor.run_with(plan, options), executor.run(other));
+            check(&report.unwrap(), &ids, seed);
+        }
+        _ => {
+            let run = executor
+                .start_with(Plan::new(calls).unwrap(), options)
+                .await
+                .unwrap();
+            let report = steer(&mut rng, run, seed).await;
+            check(&report, &ids, seed);
+        }
+    }
+    assert_eq!((log.running(), executor.running()), (0, 0), "seed {seed}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_call_is_answered_once_in_order_whatever_happens() {
     for seed in 0..cases(1_000) {
-        let mut rng = Rng::with_seed(seed);
-        let log = Log::default();
-        let executor = executor(&mut rng, &log, seed);
-        let calls = draw(&mut rng);
-        let ids: Vec<_> = calls.iter().map(|call| call.id.clone()).collect();
-        let mut options = RunOptions::new();
-        if rng.u8(0..4) == 0 {
-            let memory = Memory::default();
-            if rng.bool() {
-                memory.fail_at(rng.usize(1..20));
-            }
-            options = options.journal(std::sync::Arc::new(memory), "run");
-        }
-        match rng.u8(0..6) {
-            0 => {
-                let mut stream = executor.start_streaming(PlanPolicy::default(), options);
-                for call in calls {
-                    stream.push(call).unwrap();
-                    if rng.bool() {
-                        tokio::time::sleep(ms(rng.u64(1..10))).await;
-                    }
-                }
-                let run = if rng.bool() { stream.cut() } else { stream.finish() };
-                check(&run.finish().await, &ids, seed);
-            }
-            1 => {
-                let run = executor
-                    .start_with(Plan::new(calls).unwrap(), options)
-                    .await
-                    .unwrap();
-                tokio::time::sleep(ms(rng.u64(0..60))).await;
-                run.shutdown().await;
-            }
-            2 => {
-                let other = Plan::new(draw(&mut rng)).unwrap();
-                let plan = Plan::new(calls).unwrap();
-                let (report, _) = tokio::join!(executor.run_with(plan, options), executor.run(other));
-                check(&report.unwrap(), &ids, seed);
-            }
-            _ => {
-                let run = executor
-                    .start_with(Plan::new(calls).unwrap(), options)
-                    .await
-                    .unwrap();
-                let report = steer(&mut rng, run, seed).await;
-                check(&report, &ids, seed);
-            }
-        }
-        assert_eq!((log.running(), executor.running()), (0, 0), "seed {seed}");
+        // Each ends within seconds of the paused clock, or never.
+        let ended = tokio::time::timeout(ms(3_600_000), try_one(seed)).await;
+        assert!(ended.is_ok(), "seed {seed} never ends");
     }
 }
