@@ -4,7 +4,7 @@ use super::analyze::{Arrows, Facts};
 use super::{Declared, Edge};
 use crate::plan::PlanError;
 use crate::reference::may_refer_to_later;
-use crate::{Assume, Call, Names, Plan, PlanPolicy};
+use crate::{Access, Assume, Call, Names, Plan, PlanPolicy};
 
 /// A plan that is still being emitted. Arrows lead to each call from earlier ones only.
 ///
@@ -71,6 +71,17 @@ impl Growing {
     /// Returns the calls that have come.
     pub fn calls(&self) -> &[Call] {
         &self.calls
+    }
+
+    /// Returns what a call touches, by its own word, its tool's, or by what is assumed.
+    pub fn accesses(&self, call: u32) -> &[Access] {
+        let facts = self.facts.get(call as usize);
+        facts.map(|facts| facts.accesses.as_slice()).unwrap_or_default()
+    }
+
+    /// Returns what calls are taken to touch that declare nothing.
+    pub fn assume(&self) -> Assume {
+        self.assume
     }
 
     /// Returns their ids.

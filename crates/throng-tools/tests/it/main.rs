@@ -1,5 +1,5 @@
-//! Tests of the crate through its public API.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Tests of the crate through its public API, on a paused clock except where threads are the point.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod access;
 mod conflicts;
@@ -10,4 +10,6 @@ mod graph;
 mod plan_text;
 mod plans;
 mod references;
+mod run;
 mod shapes;
+mod support;
