@@ -36,12 +36,16 @@ pub(crate) fn tools(context: &Context, args: &ToolsArgs) -> Result<ExitStatus, C
     let text = plan_text(args)?;
     let mut plan = Plan::parse(&text)
         .map_err(|error| CliError::usage(format!("{name} is no plan that can be run")).cause(&error))?;
-    plan.policy.sequential |= args.sequential;
+    if args.sequential {
+        let policy = plan.policy_ref().clone().sequential();
+        plan = plan.policy(policy);
+    }
     let runtime = runtime()?;
     runtime.block_on(async {
         let only_shown = args.dry_run || args.graph.is_some();
         let toolbox = Toolbox::open(context, &args.toolbox.files, Vec::new()).await?;
         let (tools, servers) = toolbox.into_parts();
+        plan.name_arguments(|tool| tools.get(tool).map(|entry| &*entry.spec().parameters));
         let store = if args.journal.is_some() || args.record_stats {
             Some(stats::open_or_make(context)?)
         } else {
@@ -49,7 +53,7 @@ pub(crate) fn tools(context: &Context, args: &ToolsArgs) -> Result<ExitStatus, C
         };
         let estimates = Estimates::default();
         if let Some(store) = &store
-            && let Ok(medians) = store.median_by_tool(&throng_store::Filter::default())
+            && let Ok(medians) = store.median_by_tool()
         {
             for (tool, median) in &medians {
                 estimates.observe(tool, median.median);
@@ -166,7 +170,7 @@ async fn run(
         options = options.journal(Arc::new(store.journal()), journal.as_str());
     }
     let started_ms = stats::now_ms();
-    let ids: Vec<String> = plan.calls.iter().map(|call| call.id.clone()).collect();
+    let ids: Vec<String> = plan.calls().iter().map(|call| call.id.clone()).collect();
     let mut run = executor
         .start_with(plan, options)
         .await
