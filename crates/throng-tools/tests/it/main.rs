@@ -13,10 +13,16 @@ mod fuzzed;
 mod graph;
 #[cfg(all(feature = "declare", feature = "http"))]
 mod http;
+mod faults;
+mod journal;
+mod peers;
 mod plan_text;
 mod plans;
+mod policies;
 mod references;
 mod run;
 mod shapes;
 mod simulate;
+mod serializable;
+mod streaming;
 mod support;
