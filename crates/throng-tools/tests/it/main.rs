@@ -9,11 +9,11 @@ mod corpora;
 mod cycles;
 #[cfg(feature = "declare")]
 mod declared;
+mod faults;
 mod fuzzed;
 mod graph;
 #[cfg(all(feature = "declare", feature = "http"))]
 mod http;
-mod faults;
 mod journal;
 mod peers;
 mod plan_text;
@@ -21,8 +21,8 @@ mod plans;
 mod policies;
 mod references;
 mod run;
+mod serializable;
 mod shapes;
 mod simulate;
-mod serializable;
 mod streaming;
 mod support;
