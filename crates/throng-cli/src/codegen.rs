@@ -384,6 +384,8 @@ mod tests {
             "run",
             "vote",
             "models",
+            "tools",
+            "agent",
             "parse",
             "bench",
             "sim",

@@ -1,6 +1,7 @@
 //! The program `throng`.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod app;
 mod args;
 mod bench;
@@ -22,6 +23,7 @@ mod simulate;
 mod stats;
 mod suggest;
 mod template;
+mod tools;
 mod ui;
 mod vote;
 
