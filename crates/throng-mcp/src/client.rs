@@ -62,6 +62,10 @@ pub(crate) enum Failure {
     /// The server has certainly not seen it.
     NotSent(String),
     /// The server refused it for its load, before it did anything.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "only a status of HTTP says that")
+    )]
     Busy {
         message: String,
         throttled: bool,

@@ -46,10 +46,6 @@ pub struct McpConfig {
 #[derive(Clone, Debug)]
 pub(crate) enum Endpoint {
     Stdio(Stdio),
-    #[cfg_attr(
-        not(feature = "http"),
-        expect(dead_code, reason = "without `http` it is only refused")
-    )]
     Http(Http),
 }
 
@@ -67,6 +63,10 @@ pub(crate) struct Stdio {
 /// A server behind a URL.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "without HTTP no server is reached by it")
+    )]
     pub(crate) url: String,
     pub(crate) headers: BTreeMap<String, Secret>,
     pub(crate) bearer: Option<Secret>,
