@@ -1,3 +1,5 @@
+//! Incremental JSON for text that models write. Whatever the split of the text, the events are the same; text that is JSON
+//! is never changed.
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
