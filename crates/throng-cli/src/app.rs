@@ -12,7 +12,9 @@ use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::settings::{Form, Layers, Settings, show};
 use crate::ui::{OutputMode, Ui, Verbosity, color_choice};
-use crate::{bench, codegen, logging, models, parse, provider, run, sim, stats, vote};
+use crate::{
+    agent, bench, codegen, logging, models, parse, provider, run, sim, simulate, stats, tools, vote,
+};
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
@@ -92,6 +94,10 @@ fn prepare(mut cli: Cli) -> Result<(Context, Command), CliError> {
             flags.extend(std::mem::take(&mut args.provider).into_values());
             flags.extend(std::mem::take(&mut args.call).into_values());
         }
+        Command::Agent(args) => {
+            flags.extend(std::mem::take(&mut args.provider).into_values());
+            flags.extend(std::mem::take(&mut args.call).into_values());
+        }
         Command::Models(args) => flags.extend(std::mem::take(&mut args.provider).into_values()),
         Command::Bench(args) => flags.extend(std::mem::take(&mut args.provider).into_values()),
         Command::Stats(args) => {
@@ -127,10 +133,13 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitStatus, CliError>
         Command::Run(args) => run::run(context, &args),
         Command::Vote(args) => vote::vote(context, &args),
         Command::Models(_) => models::models(context),
+        Command::Tools(args) => tools::tools(context, &args),
+        Command::Agent(args) => agent::agent(context, &args),
         Command::Parse(args) => parse::parse(context, &args),
         Command::Bench(args) => bench::bench(context, &args),
         Command::Sim(args) => sim::sim(context, &args),
         Command::Stats(args) => stats::stats(context, &args),
+        Command::Simulate(args) => simulate::run(context, &args),
         Command::Config {
             command: ConfigCommand::Show { origin },
         } => {

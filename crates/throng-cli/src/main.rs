@@ -1,6 +1,7 @@
 //! The program `throng`.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod app;
 mod args;
 mod bench;
@@ -18,9 +19,11 @@ mod run;
 mod settings;
 mod signals;
 mod sim;
+mod simulate;
 mod stats;
 mod suggest;
 mod template;
+mod tools;
 mod ui;
 mod vote;
 

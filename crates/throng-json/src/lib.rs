@@ -1,5 +1,5 @@
-//! Incremental JSON for text that models write. Whatever the split of the text, the events are the same; text that is JSON
-//! is never changed.
+//! Incremental tolerant JSON; the modules below hold one subject each.
+//!
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 

@@ -7,4 +7,5 @@ mod record;
 mod report;
 
 pub(crate) use command::stats;
+pub(crate) use place::{now_ms, open_or_make};
 pub(crate) use record::Recorder;

@@ -110,7 +110,7 @@ fn retention(settings: &Settings) -> Result<Retention, CliError> {
 }
 
 /// Returns the time as milliseconds since the Unix epoch.
-pub(super) fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
@@ -119,4 +119,9 @@ pub(super) fn now_ms() -> i64 {
 /// Opens the store for a command that reads it.
 pub(super) fn open_existing(context: &Context) -> Result<Store, CliError> {
     open(&context.settings, &context.layers, false)
+}
+
+/// Opens the store for a command that writes to it.
+pub(crate) fn open_or_make(context: &Context) -> Result<Store, CliError> {
+    open(&context.settings, &context.layers, true)
 }

@@ -16,6 +16,7 @@ mod providers;
 mod real_servers;
 mod rehearse;
 mod resume;
+mod simulate;
 mod stats;
 mod support;
 mod vote;

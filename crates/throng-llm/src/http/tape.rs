@@ -12,13 +12,13 @@ use futures_core::Stream;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use throng_core::scrub;
 use tokio::time::Instant;
 
 use super::cassette::{Cassette, Chunk, Ended, Failure, How, Piece, Response, Sent, VERSION, causes};
 use super::recorder::{CallKey, Recorder};
 use super::scrub::scrub_pieces;
 use crate::middleware::Observe;
-use crate::secret::scrub;
 use crate::{ErrorKind, LlmError, Secret, StreamEvent, Wire};
 
 /// Headers of answers that say something to this crate, or to people who look for a cause.

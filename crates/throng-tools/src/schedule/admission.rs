@@ -4,12 +4,14 @@
 //! A plan that was refused is remembered where it was refused, and looked at again when something is given back there. The
 //! node that others have passed too often claims what it lacks.
 
+use std::collections::{HashMap, VecDeque};
+
 use super::claim::Claim;
 use super::locks::{Lock, Locks};
 use super::node::Need;
 
 /// How often others may take what a node waits for, before it is kept free for the node.
-pub(super) const PATIENCE: u64 = 16;
+const PATIENCE: u64 = 16;
 
 /// A plan on an admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +54,12 @@ pub(crate) struct Admission {
     unused_plans: Vec<u32>,
     locks: Locks,
     claim: Option<Claim>,
+    patience: u64,
+    /// Those that were passed too often and have no claim yet, with their turns.
+    overdue: HashMap<(PlanId, u32), u64>,
+    /// The same in the order of their turns, and some that are not overdue any more.
+    queue: VecDeque<(PlanId, u32, u64)>,
+    turns: u64,
     wakes: Vec<PlanId>,
 }
 
@@ -65,10 +73,21 @@ impl Admission {
             unused_plans: Vec::new(),
             locks: Locks::default(),
             claim: None,
+            patience: PATIENCE,
+            overdue: HashMap::new(),
+            queue: VecDeque::new(),
+            turns: 0,
             wakes: Vec::new(),
         };
         this.add_counter(limit);
         this
+    }
+
+    /// Changes how often others may pass a node.
+    #[cfg(test)]
+    pub(super) const fn patience(mut self, times: u64) -> Self {
+        self.patience = times;
+        self
     }
 
     /// Returns the counter of which every attempt takes one.
@@ -141,9 +160,7 @@ impl Admission {
     }
 
     pub(super) fn leave(&mut self, plan: PlanId) {
-        if self.claim.as_ref().is_some_and(|claim| claim.is_of_plan(plan)) {
-            self.drop_claim(None);
-        }
+        self.forget_claims(plan);
         if let Some(slot) = self.plan(plan) {
             *slot = Plan {
                 generation: slot.generation.wrapping_add(1),
@@ -228,35 +245,53 @@ impl Admission {
         self.counters[counter.0 as usize].grants
     }
 
-    /// Keeps free what a node lacks of a counter, if the node holds the claim already, or is overdue and nobody holds it.
-    /// Returns whether it holds the claim.
-    pub(super) fn claim(&mut self, plan: PlanId, node: u32, lacks: Need, overdue: bool) -> bool {
+    /// Keeps free what a node lacks of a counter, if it is the node's turn. A node that was passed too often gets one, after
+    /// those that have one already. Returns the turn of the node, if it has one.
+    pub(super) fn claim(&mut self, plan: PlanId, node: u32, lacks: Need, passed: u64) -> Option<u64> {
         let limit = self.limit(lacks.counter);
         if limit == 0 {
             // Nobody knows when that changes; the rest is not kept idle for it.
-            self.forget_claim(plan, node);
-            return false;
+            self.forget_turn(plan, node, None);
+            return None;
         }
-        let Some(claim) = self.own_claim(plan, node, overdue) else {
-            return false;
-        };
-        claim.add_counter(lacks.counter, lacks.units.min(limit));
-        true
+        let turn = self.turn(plan, node, passed)?;
+        if let Some(claim) = &mut self.claim
+            && claim.is_of(plan, node)
+        {
+            claim.add_counter(lacks.counter, lacks.units.min(limit));
+        }
+        Some(turn)
     }
 
     /// The same for locks.
-    pub(super) fn claim_locks(&mut self, plan: PlanId, node: u32, locks: &[Lock], overdue: bool) -> bool {
-        let Some(claim) = self.own_claim(plan, node, overdue) else {
-            return false;
-        };
-        claim.add_locks(locks);
-        true
+    pub(super) fn claim_locks(
+        &mut self,
+        plan: PlanId,
+        node: u32,
+        locks: &[Lock],
+        passed: u64,
+    ) -> Option<u64> {
+        let turn = self.turn(plan, node, passed)?;
+        if let Some(claim) = &mut self.claim
+            && claim.is_of(plan, node)
+        {
+            claim.add_locks(locks);
+        }
+        Some(turn)
     }
 
-    /// Ends the claim of a node, if it has one: it has started, or never will.
+    /// Ends the claim and the turn of a node, if it has them: it has started, or never will.
     pub(super) fn forget_claim(&mut self, plan: PlanId, node: u32) {
-        if self.claim.as_ref().is_some_and(|claim| claim.is_of(plan, node)) {
-            self.drop_claim(Some(plan));
+        self.forget_turn(plan, node, Some(plan));
+    }
+
+    fn forget_turn(&mut self, plan: PlanId, node: u32, by: Option<PlanId>) {
+        if !self.overdue.is_empty() {
+            self.overdue.remove(&(plan, node));
+        }
+        let own = |claim: &Claim| claim.is_of(plan, node);
+        if self.claim.as_ref().is_some_and(own) {
+            self.drop_claim(by);
         }
     }
 
@@ -268,8 +303,9 @@ impl Admission {
         }
     }
 
-    /// Ends the claim of a plan, if it has one: none of its nodes will start any more.
+    /// Ends the claims and the turns of a plan: none of its nodes will start any more.
     pub(super) fn forget_claims(&mut self, plan: PlanId) {
+        self.overdue.retain(|(of, _), _| *of != plan);
         if self.claim.as_ref().is_some_and(|claim| claim.is_of_plan(plan)) {
             self.drop_claim(Some(plan));
         }
@@ -280,11 +316,38 @@ impl Admission {
         (slot.generation == plan.generation).then_some(slot)
     }
 
-    fn own_claim(&mut self, plan: PlanId, node: u32, overdue: bool) -> Option<&mut Claim> {
-        if self.claim.is_none() && overdue {
-            self.claim = Some(Claim::new(plan, node));
+    /// Returns the turn of a node, if it has one or gets one now. It holds the claim when its turn has come.
+    fn turn(&mut self, plan: PlanId, node: u32, passed: u64) -> Option<u64> {
+        if let Some(claim) = &self.claim
+            && claim.is_of(plan, node)
+        {
+            return Some(claim.turn);
         }
-        self.claim.as_mut().filter(|claim| claim.is_of(plan, node))
+        let turn = match self.overdue.get(&(plan, node)) {
+            Some(turn) => *turn,
+            None if passed < self.patience => return None,
+            None => {
+                self.turns += 1;
+                self.overdue.insert((plan, node), self.turns);
+                self.queue.push_back((plan, node, self.turns));
+                self.turns
+            }
+        };
+        if self.claim.is_none() {
+            let Self { queue, overdue, .. } = self;
+            // Some have started since by themselves.
+            while let Some((plan, node, turn)) = queue.front()
+                && overdue.get(&(*plan, *node)) != Some(turn)
+            {
+                queue.pop_front();
+            }
+            if queue.front() == Some(&(plan, node, turn)) {
+                queue.pop_front();
+                overdue.remove(&(plan, node));
+                self.claim = Some(Claim::new(plan, node, turn));
+            }
+        }
+        Some(turn)
     }
 
     fn drop_claim(&mut self, by: Option<PlanId>) {

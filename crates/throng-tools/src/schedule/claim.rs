@@ -11,6 +11,8 @@ use super::{CounterId, PlanId};
 pub(super) struct Claim {
     plan: PlanId,
     node: u32,
+    /// Which in the order of those that were overdue.
+    pub(super) turn: u64,
     counters: Vec<(CounterId, u64)>,
     locks: Vec<Lock>,
     /// The nodes that would have got their locks but for the claim.
@@ -18,10 +20,11 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    pub(super) fn new(plan: PlanId, node: u32) -> Self {
+    pub(super) fn new(plan: PlanId, node: u32, turn: u64) -> Self {
         Self {
             plan,
             node,
+            turn,
             counters: Vec::new(),
             locks: Vec::new(),
             waiting: Vec::new(),

@@ -1,7 +1,7 @@
 //! The edges: in one block while the plan is whole, and in lists that grow for what comes while it runs.
 
 use super::estimate::usual;
-use super::node::{Node, State, UNKNOWN};
+use super::node::{Boost, Node, State, UNKNOWN};
 
 /// Why one node comes after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,8 +124,11 @@ impl Graph {
             } else {
                 node.estimate
             };
-            node.level = level.saturating_add(own);
-            node.weight = weight;
+            // The place of one that is overdue is fixed, and all before it have ended.
+            if node.boost != Boost::Overdue {
+                node.level = level.saturating_add(own);
+                node.weight = weight;
+            }
         }
         Ok(())
     }

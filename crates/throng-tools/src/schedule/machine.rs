@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-use super::admission::PATIENCE;
 use super::failure::passes;
 use super::graph::Graph;
 use super::node::{Boost, NONE, Need, Node, Rank, State, UNKNOWN};
@@ -95,6 +94,7 @@ impl Schedule {
     }
 
     /// Returns how many nodes were added.
+    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -110,6 +110,7 @@ impl Schedule {
     }
 
     /// Returns whether all nodes that were added have ended.
+    #[cfg(test)]
     pub(crate) const fn is_done(&self) -> bool {
         self.left == 0
     }
@@ -201,7 +202,7 @@ impl Schedule {
         Ok(())
     }
 
-    /// Lets a node start that was held.
+    /// Lets a node start that was held. One that was dropped keeps its place in the order until then, too.
     pub(crate) fn release(&mut self, index: u32) {
         let node = &mut self.nodes[index as usize];
         if std::mem::take(&mut node.held) && node.state != State::Ended {
@@ -227,19 +228,17 @@ impl Schedule {
         Ok(())
     }
 
-    /// Changes how long a node is expected to take, for [`Self::reprioritise`].
-    pub(crate) fn set_estimate(&mut self, index: u32, estimate: u64) {
-        self.nodes[index as usize].estimate = estimate.min(UNKNOWN - 1);
-    }
-
     /// Replaces the order that follows from the critical path: those come first that are listed first. Those that are not
     /// listed come last.
     pub(crate) fn set_order(&mut self, order: &[u32]) {
-        for node in &mut self.nodes {
+        for node in self.nodes.iter_mut().filter(|node| node.boost != Boost::Overdue) {
             (node.level, node.weight) = (0, 0);
         }
         for (level, index) in (1..).zip(order.iter().rev()) {
-            self.nodes[*index as usize].level = level;
+            let node = &mut self.nodes[*index as usize];
+            if node.boost != Boost::Overdue {
+                node.level = level;
+            }
         }
         self.sort_ready();
     }
@@ -467,9 +466,10 @@ impl Schedule {
             }
         };
         // Only the first in the plan's own order is passed; the others have to wait.
-        let overdue = passed >= PATIENCE && count.first.is_none_or(|(first, _)| rank > first);
-        if admission.claim(self.plan, index, lacks, overdue) {
-            self.put_first(index, class);
+        let is_first = count.first.is_none_or(|(first, _)| rank > first);
+        let passed = if is_first { passed } else { 0 };
+        if let Some(turn) = admission.claim(self.plan, index, lacks, passed) {
+            self.put_first(index, class, turn);
         }
         let limits = [admission.global(), self.limit];
         if let Some(which) = limits.iter().position(|limit| *limit == lacks.counter) {
@@ -483,11 +483,10 @@ impl Schedule {
         true
     }
 
-    /// Puts the first node of its class before all others, because it holds the claim.
-    fn put_first(&mut self, index: u32, class: u32) {
+    /// Puts the first node of its class before all others, because it has a turn.
+    fn put_first(&mut self, index: u32, class: u32, turn: u64) {
         let node = &mut self.nodes[index as usize];
-        if node.boost != Boost::Overdue {
-            node.boost = Boost::Overdue;
+        if node.take_turn(turn) {
             self.ready.pop(class);
             self.ready.push(class, Rank::of(index, node));
         }
@@ -504,9 +503,10 @@ impl Schedule {
         self.n_ready -= 1;
         node.state = State::Locked;
         let waits = self.lock_waits.entry(index).or_default();
+        let passed = *waits;
         *waits += 1;
-        if admission.claim_locks(self.plan, index, locks, *waits > PATIENCE) {
-            node.boost = Boost::Overdue;
+        if let Some(turn) = admission.claim_locks(self.plan, index, locks, passed) {
+            node.take_turn(turn);
         }
         true
     }
@@ -559,9 +559,6 @@ impl Schedule {
         node.state = State::Dropped;
         self.dropped.push_back(Dropped { node: index, because });
         let policy = node.on_failure;
-        if std::mem::take(&mut node.held) {
-            node.missing = node.missing.saturating_sub(1);
-        }
         let origin = match because {
             Because::Failed(_) | Because::FailedFast(_) => because,
             Because::Cancelled => Because::Failed(index),
@@ -582,9 +579,6 @@ impl Schedule {
                 if node.state == State::Waiting && passes(policy, kind) {
                     node.lost = true;
                     node.state = State::Dropped;
-                    if std::mem::take(&mut node.held) {
-                        node.missing -= 1;
-                    }
                     self.dropped.push_back(Dropped { node: to, because });
                     reached.push(to);
                 }

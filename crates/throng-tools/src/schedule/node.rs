@@ -86,6 +86,20 @@ pub(super) struct Node {
     pub(super) lost: bool,
 }
 
+impl Node {
+    /// Puts it before all that were not passed too often, in the order of the turns. Returns false if it was there already.
+    pub(super) fn take_turn(&mut self, turn: u64) -> bool {
+        let level = u64::MAX - turn;
+        if self.boost == Boost::Overdue && self.level == level {
+            return false;
+        }
+        self.boost = Boost::Overdue;
+        self.priority = i32::MAX;
+        self.level = level;
+        true
+    }
+}
+
 /// No index.
 pub(super) const NONE: u32 = u32::MAX;
 /// No estimate.
@@ -121,6 +135,10 @@ impl Rank {
             weight: node.weight,
             last: !index,
         }
+    }
+
+    pub(super) const fn is_overdue(self) -> bool {
+        matches!(self.boost, Boost::Overdue)
     }
 
     pub(super) const fn node(self) -> u32 {

@@ -74,6 +74,10 @@ impl Ready {
         let first = of.heap.peek().is_none_or(|top| rank > *top);
         of.heap.push(rank);
         if first {
+            if rank.is_overdue() {
+                // It may have been its own claim that refused the rest of the class.
+                of.waits_for = None;
+            }
             match of.waits_for {
                 None => self.open.push((rank, class)),
                 Some(count) => self.counts[count as usize].raise(rank, class),

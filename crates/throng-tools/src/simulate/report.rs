@@ -67,13 +67,16 @@ pub fn simulate(workload: &Workload, limit: NonZeroUsize) -> Simulation {
     }
 }
 
-/// Returns how many ticks a unit has: one if the durations are whole, else 10^9 or the largest power of ten that fits.
+/// Returns how many ticks a unit has: one if the durations are whole, else 10^9, or a power of ten that fits better.
 fn scale(durations: &[f64]) -> f64 {
     let sum: f64 = durations.iter().sum();
     let whole = durations.iter().all(|duration| duration.fract() == 0.0);
     let mut scale = if whole { 1.0 } else { 1e9 };
     while sum * scale > MOST_TICKS && scale > 1e-300 {
         scale /= 10.0;
+    }
+    while sum > 0.0 && sum * scale < 1e9 && !whole {
+        scale *= 10.0;
     }
     scale
 }

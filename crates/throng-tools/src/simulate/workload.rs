@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::{AnalyzeError, Assume, Declared, Dependencies, Plan};
+
 /// Durations of nodes, and which nodes have to end before each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
@@ -57,6 +59,15 @@ pub enum InvalidWorkload {
         /// How many nodes there are.
         nodes: usize,
     },
+    /// A call of a plan says nothing of its duration.
+    #[error("call `{call}` has no `expected_ms`")]
+    Unexpected {
+        /// Its id.
+        call: String,
+    },
+    /// The dependencies of a plan cannot be found out.
+    #[error("the dependencies of the plan cannot be found out")]
+    Analyze(#[source] AnalyzeError),
     /// Nodes wait for each other.
     #[error("the graph has a cycle: {nodes} nodes are on it or behind it")]
     Cyclic {
@@ -186,6 +197,36 @@ impl Workload {
                 last,
                 format!("{tasks} tasks are announced, {found} are there"),
             ));
+        }
+        Self::new(durations, &parents)
+    }
+
+    /// Makes a workload of a plan, each call of which says how long it is expected to take. Its unit is the millisecond.
+    ///
+    /// A call of which nothing is known touches what `assume` says, or else the plan's policy, or else everything.
+    ///
+    /// # Errors
+    ///
+    /// A call does not say how long it is expected to take, or calls wait for each other.
+    pub fn from_plan(plan: &Plan, assume: Option<Assume>) -> Result<Self, InvalidWorkload> {
+        let analyzed = Dependencies::analyze(plan, assume, |_| Declared::nothing());
+        let dependencies = analyzed.map_err(InvalidWorkload::Analyze)?;
+        let stuck = (0..plan.calls().len()).filter(|call| dependencies.is_blocked(index(*call)));
+        match stuck.count() {
+            0 => {}
+            nodes => return Err(InvalidWorkload::Cyclic { nodes }),
+        }
+        let mut durations = Vec::with_capacity(plan.calls().len());
+        for call in plan.calls() {
+            let Some(expected) = call.expected else {
+                let call = call.id.clone();
+                return Err(InvalidWorkload::Unexpected { call });
+            };
+            durations.push(expected.as_secs_f64() * 1e3);
+        }
+        let mut parents = vec![Vec::new(); durations.len()];
+        for (from, to) in dependencies.pairs() {
+            parents[to as usize].push(from as usize);
         }
         Self::new(durations, &parents)
     }
