@@ -270,7 +270,13 @@ impl Parser {
             Raw::Element(path, span) => {
                 let scanner = self.leaf();
                 let bytes = scanner.bytes(span);
-                let error = match serde_json::from_slice::<T>(bytes) {
+                let read = match std::str::from_utf8(bytes) {
+                    // Checked as a whole, which is faster than string by string.
+                    Ok(text) => serde_json::from_str::<T>(text),
+                    // Fails, unlike a type that skips the bytes in question.
+                    Err(_) => serde_json::from_slice::<Value>(bytes).and_then(serde_json::from_value),
+                };
+                let error = match read {
                     Ok(value) => {
                         return Some(Event::ElementComplete(Element {
                             path,

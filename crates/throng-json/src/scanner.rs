@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use memchr::memchr2;
 use serde_json::Value;
 
 use crate::event::{Fix, Part, Path, Reason, Rejected, Repair, Span};
@@ -102,7 +103,7 @@ pub(crate) struct Scanner {
     pub(crate) closed_early: bool,
     in_element_at_end: bool,
     rescanned: u64,
-    /// All bytes have been read and the open element is JSON so far: the next chunk goes on where the cursor is.
+    /// The open element is JSON so far: the next chunk goes on where the cursor is.
     smooth: bool,
     /// What stopped a chunk that went the short way.
     stopped: Option<Stop>,
@@ -185,15 +186,15 @@ impl Scanner {
         if self.buf.len() + chunk.len() > self.options.limits.element_bytes {
             return Smooth::No;
         }
-        if let [byte] = *chunk {
-            self.buf.push(byte);
-            let in_text = matches!(self.cursor.state, State::InString | State::InKey);
-            if in_text && !self.cursor.escaped && byte != b'"' && byte != b'\\' {
-                self.cursor.pos += 1;
-                return Smooth::Quiet;
-            }
-        } else {
-            self.buf.extend_from_slice(chunk);
+        // A container ends with a bracket: a chunk without one is read together with those behind it. Steps that are no
+        // containers end otherwise.
+        let may_end = match *chunk {
+            [byte] => matches!(byte, b'}' | b']'),
+            _ => memchr2(b'}', b']', chunk).is_some(),
+        };
+        self.buf.extend_from_slice(chunk);
+        if !may_end && self.watch.is_none() && self.cursor.depth > open.depth {
+            return Smooth::Quiet;
         }
         let limit = self.options.limits.depth;
         let stop = grammar::scan(
@@ -698,15 +699,16 @@ impl Scanner {
             Some(machine) => machine.as_ref().clone(),
             None => {
                 let mut machine = Lenient::new(Around::default(), self.options.limits, None, false);
+                // Also what has not been scanned yet.
                 let held = Span {
                     start: open.start,
-                    end: self.at(),
+                    end: self.base + self.buf.len() as u64,
                 };
                 let _ = machine.feed(self.bytes(held), open.start);
                 machine
             }
         };
-        machine.end(self.at(), true);
+        machine.end(self.base + self.buf.len() as u64, true);
         Some((open.path.clone(), machine.take().0))
     }
 
