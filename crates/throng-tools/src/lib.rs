@@ -3,10 +3,19 @@
 
 mod access;
 mod call;
+#[cfg(feature = "process")]
+mod command;
+#[cfg(feature = "declare")]
+pub mod declare;
 mod estimates;
 mod event;
 mod failure;
 mod graph;
+mod holes;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(any(feature = "process", feature = "http"))]
+mod output;
 mod plan;
 mod reference;
 mod report;
@@ -25,6 +34,8 @@ mod trace;
 
 pub use access::{Access, InvalidResource, Mode, Resource};
 pub use call::Call;
+#[cfg(feature = "process")]
+pub use command::{CommandArg, CommandTool, CommandToolBuilder};
 pub use estimates::Estimates;
 pub use event::{PlanEvent, PlanEventKind, PlanEvents};
 pub use failure::FailurePolicy;
@@ -32,6 +43,10 @@ pub use graph::{
     Added, AnalyzeError, Cycle, CycleStep, Cycles, Declared, Dependencies, DryRun, DryRunEdge, Edge,
     EdgeKind, Explanation, Growing,
 };
+#[cfg(feature = "http")]
+pub use http::{AnswerKind, HttpTool, HttpToolBuilder};
+#[cfg(any(feature = "process", feature = "http"))]
+pub use output::{InvalidSetting, OutputKind};
 pub use plan::{Assume, Plan, PlanError, PlanLimits, PlanPolicy, PlanProblem, UnknownAssume};
 pub use reference::{Names, Path, Reference, ReferenceError, ReferenceProblem, Segment, find, resolve};
 pub use report::{PlanReport, Wave};

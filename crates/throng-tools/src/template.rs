@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::access::{FILE, split_scheme};
+use crate::holes::{self, Piece};
 use crate::{Access, Effect, InvalidResource, Mode, Resource, ToolSpec};
 
 /// Above this many accesses of one template, a call counts as touching the whole scheme.
@@ -21,12 +22,6 @@ pub struct AccessTemplate {
     whole: Resource,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Hole(Vec<String>),
-}
-
 impl AccessTemplate {
     /// Reads a template.
     ///
@@ -37,35 +32,7 @@ impl AccessTemplate {
         let invalid = || InvalidResource {
             text: text.to_owned(),
         };
-        let mut pieces = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, brace) = rest.split_at(at);
-            literal.push_str(before);
-            if brace.starts_with("{{") || brace.starts_with("}}") {
-                literal.push_str(brace.get(..1).unwrap_or_default());
-                rest = brace.get(2..).unwrap_or_default();
-                continue;
-            }
-            let (hole, after) = brace
-                .strip_prefix('{')
-                .and_then(|hole| hole.split_once('}'))
-                .ok_or_else(invalid)?;
-            let path: Vec<_> = hole.split('.').map(|name| name.trim().to_owned()).collect();
-            if path.iter().any(String::is_empty) || hole.contains('{') {
-                return Err(invalid());
-            }
-            if !literal.is_empty() {
-                pieces.push(Piece::Text(std::mem::take(&mut literal)));
-            }
-            pieces.push(Piece::Hole(path));
-            rest = after;
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            pieces.push(Piece::Text(literal));
-        }
+        let pieces = holes::pieces(text).ok_or_else(invalid)?;
         let whole = match pieces.first() {
             None => return Err(invalid()),
             Some(Piece::Hole(_)) => Resource::everything(),
@@ -117,8 +84,7 @@ impl AccessTemplate {
 
 /// Returns the texts of an argument, or `None` if it has to be taken as anything.
 fn values(arguments: &Value, path: &[String]) -> Option<Vec<String>> {
-    let value = path.iter().try_fold(arguments, |value, name| value.get(name))?;
-    match value {
+    match holes::value(arguments, path)? {
         Value::Array(elements) => elements.iter().map(text).collect(),
         value => text(value).map(|text| vec![text]),
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::cycle;
 use super::frontier::Frontier;
 use super::{Dependencies, Edge, EdgeKind};
-use crate::reference::{self, Reference};
+use crate::reference::Reference;
 use crate::{Access, Assume, Call, Names, Plan, ToolSpec, Tools};
 
 /// What is known of a call besides the call itself: what its tool declares.
@@ -101,7 +101,7 @@ impl Facts {
             accesses: accesses.unwrap_or_else(|| assume.accesses()),
             sequential: declared.sequential,
             explicit: call.depends_on.iter().filter_map(|id| names.index(id)).collect(),
-            references: reference::find(&call.arguments, names, own),
+            references: call.references(names, own),
             expected: call.expected,
         }
     }

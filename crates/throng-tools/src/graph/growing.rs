@@ -55,7 +55,7 @@ impl Growing {
         Plan::check_next(&call, &self.names)?;
         let index = self.names.push(call.id.as_str());
         let missing = call.depends_on.iter().any(|id| self.names.index(id).is_none());
-        let open = missing || may_refer_to_later(&call.arguments, &self.names, index);
+        let open = missing || !call.literal && may_refer_to_later(&call.arguments, &self.names, index);
         let facts = Facts::new(&call, &self.names, index, declared, self.assume);
         self.facts.push(facts);
         let mut edges = Vec::new();

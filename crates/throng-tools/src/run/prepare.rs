@@ -269,7 +269,7 @@ impl Inner {
         accesses: &[Access],
         may_share: bool,
     ) -> Prepared {
-        let fills = may_refer(&call.arguments);
+        let fills = !call.literal && may_refer(&call.arguments);
         let entry = tool.as_ref().map(|(entry, _)| entry);
         let effect = entry.map_or(Effect::Unknown, |entry| entry.effect_of());
         let timeout = call

@@ -19,7 +19,7 @@ use super::prepare::{Nodes, kind, locks};
 use crate::schedule::Schedule;
 use crate::{
     Call, CallOutcome, CallResult, Dependencies, FailureKind, Growing, PlanError, PlanEventKind, PlanPolicy,
-    Source, ToolError, find,
+    Source, ToolError,
 };
 
 /// A plan that runs while it is written. Dropping it aborts the plan.
@@ -106,7 +106,7 @@ impl PlanStream {
         let added = self.growing.add(call.clone(), declared.clone())?;
         self.declared.push(declared);
         let index = added.index;
-        let references = find(&call.arguments, self.growing.names(), index);
+        let references = call.references(self.growing.names(), index);
         let waits_for_open = added
             .edges
             .iter()
