@@ -103,22 +103,21 @@ async fn tool_calls(rows: u64) -> Result<f64> {
     Ok(per(began.elapsed(), plans * 16))
 }
 
-/// Metrics, 256 at a time.
+/// Metrics, 256 at a time, as time goes on.
 async fn metrics(rows: u64) -> Result<f64> {
     let (_folder, store) = store(StoreOptions::default())?;
-    let some: Vec<Metric> = (0..256)
-        .map(|i| Metric {
-            session: "session-1".to_owned(),
-            name: "parallel_overlap".to_owned(),
-            value: f64::from(i) / 7.0,
-            unit: "x".to_owned(),
-            at_ms: 1_700_000_000_000 + i64::from(i),
-        })
-        .collect();
+    let metric = |at_ms: u64| Metric {
+        session: "session-1".to_owned(),
+        name: "parallel_overlap".to_owned(),
+        value: at_ms as f64 / 7.0,
+        unit: "x".to_owned(),
+        at_ms: 1_700_000_000_000 + i64::try_from(at_ms).unwrap_or(0),
+    };
     let times = rows.div_ceil(256);
     let began = Instant::now();
-    for _ in 0..times {
-        store.record_metrics(some.clone()).await?;
+    for i in 0..times {
+        let some = (i * 256..(i + 1) * 256).map(metric).collect();
+        store.record_metrics(some).await?;
     }
     Ok(per(began.elapsed(), times * 256))
 }

@@ -145,32 +145,34 @@ pub(crate) fn scan(buf: &[u8], cursor: &mut Cursor, end: u32, limit: u32, watch:
 fn run<const WATCH: bool>(buf: &[u8], cursor: &mut Cursor, end: u32, limit: u32, watch: &mut Watch) -> Stop {
     let mut at = *cursor;
     let stop = loop {
+        // What stops the scan when a value has just ended; `None` goes on.
+        let ended: Option<Stop>;
         match at.state {
-            State::InString | State::InKey => {
+            State::InKey => {
                 let Some(next) = string_end(buf, at.pos, &mut at.escaped) else {
                     at.pos = buf.len();
                     break Stop::More;
                 };
                 at.pos = next;
-                if at.state == State::InKey {
-                    if WATCH && at.depth == watch.members {
-                        watch.armed = buf.get(watch.start..at.pos - 1) == Some(watch.name.as_slice());
-                    }
-                    if buf.get(at.pos) == Some(&b':') {
-                        at.pos += 1;
-                        at.state = State::Value;
-                    } else {
-                        at.state = State::Colon;
-                    }
-                    continue;
+                if WATCH && at.depth == watch.members {
+                    watch.armed = buf.get(watch.start..at.pos - 1) == Some(watch.name.as_slice());
                 }
+                // The colon is nearly always right behind.
+                at.state = State::Colon;
+                if buf.get(next) == Some(&b':') {
+                    at.pos = next + 1;
+                    at.state = State::Value;
+                }
+                continue;
+            }
+            State::InString => {
+                let Some(next) = string_end(buf, at.pos, &mut at.escaped) else {
+                    at.pos = buf.len();
+                    break Stop::More;
+                };
+                at.pos = next;
                 at.state = State::After;
-                if at.depth == end {
-                    break Stop::End;
-                }
-                if WATCH && watch.inside && at.depth == watch.members + 1 {
-                    break Stop::Step;
-                }
+                ended = value_ended::<WATCH>(at.depth, end, watch);
             }
             State::InScalar => {
                 while buf.get(at.pos).is_some_and(|&byte| is_scalar(byte)) {
@@ -180,14 +182,71 @@ fn run<const WATCH: bool>(buf: &[u8], cursor: &mut Cursor, end: u32, limit: u32,
                     break Stop::More;
                 }
                 at.state = State::After;
-                if at.depth == end {
-                    break Stop::End;
-                }
-                if WATCH && watch.inside && at.depth == watch.members + 1 {
-                    break Stop::Step;
+                ended = value_ended::<WATCH>(at.depth, end, watch);
+            }
+            State::After => {
+                let Some(&byte) = buf.get(at.pos) else {
+                    break Stop::More;
+                };
+                match byte {
+                    b',' => {
+                        at.pos += 1;
+                        at.state = if at.in_object() { State::Key } else { State::Value };
+                        continue;
+                    }
+                    b'}' | b']' if at.in_object() == (byte == b'}') => {
+                        at.pos += 1;
+                        at.close();
+                        if WATCH && watch.inside && at.depth == watch.members {
+                            watch.inside = false;
+                        }
+                        ended = value_ended::<WATCH>(at.depth, end, watch);
+                    }
+                    _ if is_space(byte) => {
+                        at.pos += 1;
+                        continue;
+                    }
+                    _ => break Stop::Bad,
                 }
             }
-            _ => {
+            State::Key | State::KeyOrEnd => {
+                let Some(&byte) = buf.get(at.pos) else {
+                    break Stop::More;
+                };
+                match byte {
+                    b'"' => {
+                        at.pos += 1;
+                        at.state = State::InKey;
+                        if WATCH && at.depth == watch.members {
+                            watch.start = at.pos;
+                        }
+                        continue;
+                    }
+                    b'}' if at.state == State::KeyOrEnd => {
+                        at.pos += 1;
+                        at.close();
+                        ended = value_ended::<WATCH>(at.depth, end, watch);
+                    }
+                    _ if is_space(byte) => {
+                        at.pos += 1;
+                        continue;
+                    }
+                    _ => break Stop::Bad,
+                }
+            }
+            State::Colon => {
+                let Some(&byte) = buf.get(at.pos) else {
+                    break Stop::More;
+                };
+                match byte {
+                    b':' => at.state = State::Value,
+                    _ if is_space(byte) => {}
+                    _ => break Stop::Bad,
+                }
+                at.pos += 1;
+                continue;
+            }
+            State::Value | State::ValueOrEnd => {
                 let Some(&byte) = buf.get(at.pos) else {
                     break Stop::More;
                 };
@@ -195,82 +254,57 @@ fn run<const WATCH: bool>(buf: &[u8], cursor: &mut Cursor, end: u32, limit: u32,
                     at.pos += 1;
                     continue;
                 }
-                match (at.state, byte) {
-                    (State::After, b',') => {
-                        at.pos += 1;
-                        at.state = if at.in_object() { State::Key } else { State::Value };
+                if byte == b']' && at.state == State::ValueOrEnd {
+                    at.pos += 1;
+                    at.close();
+                    if WATCH && watch.inside && at.depth == watch.members {
+                        watch.inside = false;
                     }
-                    (State::After, b'}') | (State::KeyOrEnd, b'}') if at.in_object() => {
-                        at.pos += 1;
-                        at.close();
-                        if at.depth == end {
-                            break Stop::End;
-                        }
-                        if WATCH && watch.inside && at.depth == watch.members + 1 {
-                            break Stop::Step;
-                        }
+                    ended = value_ended::<WATCH>(at.depth, end, watch);
+                } else {
+                    if WATCH && watch.inside && at.depth == watch.members + 1 {
+                        watch.start = at.pos;
                     }
-                    (State::After, b']') | (State::ValueOrEnd, b']') if !at.in_object() => {
-                        at.pos += 1;
-                        at.close();
-                        if WATCH && watch.inside && at.depth == watch.members {
-                            watch.inside = false;
-                        }
-                        if at.depth == end {
-                            break Stop::End;
-                        }
-                        if WATCH && watch.inside && at.depth == watch.members + 1 {
-                            break Stop::Step;
-                        }
-                    }
-                    (State::Colon, b':') => {
-                        at.pos += 1;
-                        at.state = State::Value;
-                    }
-                    (State::Key | State::KeyOrEnd, b'"') => {
-                        at.pos += 1;
-                        at.state = State::InKey;
-                        if WATCH && at.depth == watch.members {
-                            watch.start = at.pos;
-                        }
-                    }
-                    (State::Value | State::ValueOrEnd, _) => {
-                        if WATCH && watch.inside && at.depth == watch.members + 1 {
-                            watch.start = at.pos;
-                        }
-                        match byte {
-                            b'"' => {
-                                at.pos += 1;
-                                at.state = State::InString;
+                    match byte {
+                        b'"' => at.state = State::InString,
+                        b'{' | b'[' => {
+                            if at.depth >= limit {
+                                break Stop::Deep;
                             }
-                            b'{' | b'[' => {
-                                if at.depth >= limit {
-                                    break Stop::Deep;
-                                }
-                                if WATCH && watch.armed && at.depth == watch.members {
-                                    watch.inside = byte == b'[';
-                                    watch.armed = false;
-                                }
-                                at.pos += 1;
-                                at.open(byte);
+                            if WATCH && watch.armed && at.depth == watch.members {
+                                watch.inside = byte == b'[';
                             }
-                            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
-                                at.pos += 1;
-                                at.state = State::InScalar;
+                            if WATCH && at.depth == watch.members {
+                                watch.armed = false;
                             }
-                            _ => break Stop::Bad,
+                            at.open(byte);
                         }
-                        if WATCH && at.depth == watch.members {
-                            watch.armed = false;
-                        }
+                        b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => at.state = State::InScalar,
+                        _ => break Stop::Bad,
                     }
-                    _ => break Stop::Bad,
+                    if WATCH && at.depth == watch.members {
+                        watch.armed = false;
+                    }
+                    at.pos += 1;
+                    continue;
                 }
             }
+        }
+        if let Some(stop) = ended {
+            break stop;
         }
     };
     *cursor = at;
     stop
+}
+
+/// What a value that has just ended means for the scan.
+#[inline(always)]
+fn value_ended<const WATCH: bool>(depth: u32, end: u32, watch: &Watch) -> Option<Stop> {
+    if depth == end {
+        return Some(Stop::End);
+    }
+    (WATCH && watch.inside && depth == watch.members + 1).then_some(Stop::Step)
 }
 
 /// Finds the end of a string whose content begins or goes on at `pos`: the index behind its closing quote.
@@ -283,25 +317,26 @@ pub(crate) fn string_end(buf: &[u8], mut pos: usize, escaped: &mut bool) -> Opti
         pos += 1;
         *escaped = false;
     }
-    // Most strings are short: a plain loop finds their end before memchr has been set up.
-    let near = buf.len().min(pos + 16);
     loop {
-        while pos < near {
-            match buf[pos] {
-                b'"' => return Some(pos + 1),
-                b'\\' => {
-                    if pos + 1 >= buf.len() {
-                        *escaped = true;
-                        return None;
-                    }
-                    pos += 2;
-                }
-                _ => pos += 1,
+        // Eight bytes at a time; after some, memchr is faster.
+        let far = pos + 48;
+        let mut at = pos;
+        let found = loop {
+            let word = buf.get(at..).and_then(|rest| rest.first_chunk::<8>());
+            let Some(word) = word.map(|word| u64::from_le_bytes(*word)) else {
+                let rest = buf.get(at..)?;
+                break at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+            };
+            let hits = equal(word, b'"') | equal(word, b'\\');
+            if hits != 0 {
+                break at + (hits.trailing_zeros() / 8) as usize;
             }
-        }
-        let rest = buf.get(pos..)?;
-        let found = pos + memchr2(b'"', b'\\', rest)?;
-        if buf[found] == b'"' {
+            at += 8;
+            if at >= far {
+                break at + memchr2(b'"', b'\\', buf.get(at..)?)?;
+            }
+        };
+        if buf.get(found) == Some(&b'"') {
             return Some(found + 1);
         }
         if found + 1 >= buf.len() {
@@ -310,4 +345,12 @@ pub(crate) fn string_end(buf: &[u8], mut pos: usize, escaped: &mut bool) -> Opti
         }
         pos = found + 2;
     }
+}
+
+/// Marks the bytes of a word that equal `byte`, by their highest bits. Bits above the lowest one may be wrong.
+#[inline(always)]
+fn equal(word: u64, byte: u8) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let zeros = word ^ (ONES * u64::from(byte));
+    zeros.wrapping_sub(ONES) & !zeros & (ONES << 7)
 }

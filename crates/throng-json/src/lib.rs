@@ -1,3 +1,5 @@
+//! Incremental tolerant JSON; the modules below hold one subject each.
+//!
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 

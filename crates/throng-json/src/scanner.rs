@@ -181,8 +181,8 @@ impl Scanner {
         let Some(open) = &self.element else {
             return Smooth::No;
         };
-        let held = self.buf.len() - self.index(open.start);
-        if held + chunk.len() > self.options.limits.element_bytes {
+        // The buffer holds at least the element.
+        if self.buf.len() + chunk.len() > self.options.limits.element_bytes {
             return Smooth::No;
         }
         if let [byte] = *chunk {
@@ -302,6 +302,9 @@ impl Scanner {
                 self.envelope()
             };
             if let Some(raw) = raw {
+                if self.queue.is_empty() {
+                    return Some(raw);
+                }
                 // What was noted on the way comes first.
                 self.queue.push_back(raw);
                 continue;

@@ -353,7 +353,7 @@ mod tests {
     use crate::config::Endpoint;
 
     fn read(text: &str) -> Result<Vec<McpConfig>, InvalidDeclaration> {
-        McpConfig::all_from_toml(text, |name| (name == "HOME").then(|| "/home/me".to_owned()))
+        McpConfig::all_from_toml(text, |name| (name == "HOME").then(|| "/me".to_owned()))
     }
 
     fn fails(text: &str, expect: &str) {
@@ -402,15 +402,15 @@ mod tests {
         let Endpoint::Stdio(stdio) = &config.endpoint else {
             panic!("{config:?}");
         };
-        assert_eq!(stdio.args, ["/home/me/data", "${HOME}", "$5"]);
-        assert_eq!(stdio.env["TOKEN"].expose(), "/home/me");
+        assert_eq!(stdio.args, ["/me/data", "${HOME}", "$5"]);
+        assert_eq!(stdio.env["TOKEN"].expose(), "/me");
         assert!(!stdio.inherit_env && config.trusted);
         assert_eq!(config.timeout, Some(Duration::from_secs(90)));
         assert_eq!(config.startup_timeout, Duration::from_secs(5));
         assert_eq!((config.restarts.max, config.limits.result_bytes), (0, 100));
         assert_eq!(
             (config.protocol, config.roots.as_slice()),
-            (Protocol::Initialize, &["/home/me".to_owned()][..])
+            (Protocol::Initialize, &["/me".to_owned()][..])
         );
         assert!(config.offers("read_file") && !config.offers("read_media_file"));
         let write = ToolOverride::new()

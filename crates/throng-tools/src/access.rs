@@ -242,7 +242,7 @@ impl fmt::Display for Access {
 
 /// A text names no resource.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} names no resource: write `scheme:path`, such as `file:/tmp/a` or `db:users`, or `*`")]
+#[error("{text:?} names no resource: write `scheme:path`, such as `file:/data/a` or `db:users`, or `*`")]
 #[non_exhaustive]
 pub struct InvalidResource {
     /// The text.

@@ -84,7 +84,7 @@ pub enum PlanEventKind {
 /// Takes the events of plans.
 ///
 /// A sink is called one event at a time and in order for each plan, while the plan is locked: it must be quick, must not
-/// block and must not call the plan. One that panics gets no further event of the plan.
+/// block and must call neither the plan nor its executor. One that panics gets no further event of the plan.
 pub trait PlanEvents: Send + Sync + 'static {
     /// Takes one event.
     fn record(&self, event: &PlanEvent);

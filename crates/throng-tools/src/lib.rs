@@ -1,4 +1,6 @@
 //! Runs the tool calls of a model by readiness; the modules below hold one subject each.
+//!
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod access;
@@ -21,8 +23,6 @@ mod reference;
 mod report;
 mod result;
 mod run;
-#[cfg_attr(not(test), expect(unused_imports, reason = "only simulation names all of it"))]
-#[expect(dead_code, reason = "only simulation uses all of it")]
 mod schedule;
 mod schema;
 mod shape;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use throng_core::OutcomeKind;
 
-use crate::ToolError;
+use crate::{Answer, ToolError};
 
 /// How a call of a plan ended.
 #[derive(Clone, Debug)]
@@ -176,6 +176,14 @@ impl CallOutcome {
 }
 
 impl CallResult {
+    /// Returns what a model is told.
+    pub fn to_answer(&self) -> Answer {
+        match (&self.outcome, self.outcome.error_text()) {
+            (CallOutcome::Succeeded(value), _) => Answer::ok(value.clone()),
+            (_, text) => Answer::error(text.unwrap_or_default()),
+        }
+    }
+
     /// Returns the line that machine output has for the call, without its version.
     pub fn to_json(&self) -> Value {
         json!({

@@ -8,22 +8,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
-use throng_core::{ErrorClass, Journal};
-use throng_exec::{AttemptSignal, LimitChange};
+use throng_core::Journal;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::ending::limit_changed;
 use super::executor::Inner;
 use super::hub::{Hub, Ticket};
 use super::share::{self, Flight};
 use super::state::{PlanState, Prepared};
 use super::worker::{Attempted, Worker};
 use crate::report::{self, PlanReport};
-use crate::schedule::{Because, End, PlanId};
-use crate::{CallOutcome, CallResult, FailureKind, Names, PlanEventKind, Source, ToolError};
+use crate::schedule::{Because, PlanId};
+use crate::{CallOutcome, CallResult, FailureKind, Names, Source, ToolError};
 
 /// With fewer attempts in the time between two looks of the driver, attempts hold up their worker.
 const BRISK: u64 = 500;
@@ -63,7 +63,7 @@ pub(super) struct PlanCore {
     pub(super) exec: Arc<Inner>,
     pub(super) began: Instant,
     /// The time from the executor's beginning to the plan's.
-    offset: Duration,
+    pub(super) offset: Duration,
     pub(super) id: PlanId,
     pub(super) cancel: CancellationToken,
     pub(super) session: Option<Arc<str>>,
@@ -75,6 +75,8 @@ pub(super) struct PlanCore {
     pub(super) driver: Notify,
     pub(super) news: Notify,
     pub(super) over: CancellationToken,
+    /// Workers may run at the same time.
+    is_threaded: bool,
     state: Mutex<PlanState>,
     workers: Mutex<JoinSet<()>>,
     runtime: Handle,
@@ -96,6 +98,7 @@ impl PlanCore {
         recorded: bool,
         alone: bool,
     ) -> Arc<Self> {
+        let runtime = Handle::current();
         Arc::new(Self {
             exec: Arc::clone(exec),
             began,
@@ -112,7 +115,8 @@ impl PlanCore {
             over: CancellationToken::new(),
             state: Mutex::new(state),
             workers: Mutex::new(JoinSet::new()),
-            runtime: Handle::current(),
+            is_threaded: runtime.metrics().num_workers() > 1,
+            runtime,
         })
     }
 
@@ -131,7 +135,9 @@ impl PlanCore {
         let assignment = {
             let mut state = self.lock();
             let mut hub = self.exec.lock_hub();
-            self.take_next(&mut state, &mut hub, at)
+            let assignment = self.take_next(&mut state, &mut hub, at);
+            self.leave(state, hub);
+            assignment
         };
         let launched = assignment.is_some();
         if let Some(assignment) = assignment {
@@ -226,12 +232,12 @@ impl PlanCore {
                 self.leave(state, hub);
                 return Probe::Moved(next);
             }
-            let others = self.exec.settings.single_flight
-                && state
-                    .flights
-                    .get(&key)
-                    .is_some_and(|flight| flight.leader != index);
-            if others
+            let single = self.exec.settings.single_flight;
+            let leader = state.flights.get(&key).map(|flight| flight.leader);
+            let leader = leader.filter(|leader| *leader != index);
+            let follows = leader.is_some_and(|leader| state.may_follow(&assignment.call, leader));
+            if single
+                && follows
                 && let Some(schedule) = &mut state.schedule
                 && schedule.suspend(&mut hub.admission, index)
             {
@@ -242,7 +248,7 @@ impl PlanCore {
                 self.leave(state, hub);
                 return Probe::Moved(next);
             }
-            if !others {
+            if single && leader.is_none() {
                 state.flights.entry(Arc::clone(&key)).or_insert(Flight {
                     leader: index,
                     followers: Vec::new(),
@@ -276,10 +282,11 @@ impl PlanCore {
         self.leave(state, hub);
     }
 
-    /// Sets how many attempts of the plan run at the same time at most.
-    pub(super) fn set_limit(&self, limit: u64) {
+    /// Sets how many attempts of the plan run at the same time at most; `None` goes back to what its caller said.
+    pub(super) fn set_limit(&self, limit: Option<u64>) {
         let state = self.lock();
         let mut hub = self.exec.lock_hub();
+        let limit = limit.unwrap_or(state.own_limit);
         if let Some(schedule) = &state.schedule {
             hub.admission.set_limit(schedule.limit(), limit);
         }
@@ -351,7 +358,7 @@ impl PlanCore {
                 .schedule
                 .as_ref()
                 .is_some_and(|schedule| schedule.n_ready() > 0);
-        state.watched = more && self.exec.is_threaded;
+        state.watched = more && self.is_threaded;
     }
 
     /// Takes the next attempt that can start.
@@ -359,7 +366,7 @@ impl PlanCore {
         let now = self.now(at);
         let schedule = state.schedule.as_mut()?;
         let start = schedule.next(&mut hub.admission, tick(now))?;
-        if !state.watched && self.exec.is_threaded && schedule.n_ready() > 0 {
+        if !state.watched && self.is_threaded && schedule.n_ready() > 0 {
             state.watched = true;
             state.begun_at_watch = state.begun;
             self.driver.notify_one();
@@ -403,236 +410,6 @@ impl PlanCore {
         assignment.attempt = Some(state.attempt_begins(now, call.index, ticket));
     }
 
-    fn tell_limits(
-        &self,
-        state: &mut PlanState,
-        hub: &mut Hub,
-        now: Duration,
-        assignment: &Assignment,
-        attempted: &Attempted,
-        took: Duration,
-    ) {
-        let (Some((entry, tool)), Some(attempt)) = (&assignment.call.tool, assignment.attempt) else {
-            return;
-        };
-        let signal = match attempted {
-            Attempted::Value(_) => AttemptSignal::Succeeded {
-                first_try: attempt.get() == 1,
-                first_output: None,
-            },
-            Attempted::Error(error) if error.class.is_pushback() => AttemptSignal::Refused,
-            _ => AttemptSignal::Ignored,
-        };
-        let ticket = state.progress[assignment.call.index as usize].ticket;
-        if let Some(change) = hub.ended(*tool, ticket, self.offset + now, signal, took) {
-            limit_changed(state, now, &entry.spec().name, change);
-        }
-        if assignment.call.effect != crate::Effect::ReadOnly
-            && let Some(cache) = &mut hub.cache
-        {
-            cache.changes(assignment.call.accesses.as_deref());
-        }
-    }
-
-    /// Decides how a call has ended, or has it tried again and returns `None`.
-    fn decide(
-        &self,
-        state: &mut PlanState,
-        hub: &mut Hub,
-        now: Duration,
-        call: &Prepared,
-        attempted: Attempted,
-        took: Duration,
-    ) -> Option<CallOutcome> {
-        let has_effect = call.effect != crate::Effect::ReadOnly;
-        let (class, refused, unknown, mut outcome) = match attempted {
-            Attempted::Value(value) => return Some(CallOutcome::Succeeded(value)),
-            Attempted::Invalid(error) => {
-                return Some(CallOutcome::Failed {
-                    kind: FailureKind::InvalidArguments,
-                    error,
-                });
-            }
-            Attempted::NotWritten(error) => {
-                return Some(CallOutcome::Failed {
-                    kind: FailureKind::Journal,
-                    error,
-                });
-            }
-            Attempted::Panic(message) => {
-                return Some(CallOutcome::Panicked {
-                    message,
-                    outcome_unknown: has_effect,
-                });
-            }
-            Attempted::Aborted { began } => {
-                let before = state.progress[call.index as usize].outcome_unknown;
-                return Some(CallOutcome::Cancelled {
-                    because: state.failed_fast(),
-                    outcome_unknown: before || (began && has_effect),
-                });
-            }
-            Attempted::Error(error) => {
-                let unknown = has_effect && error.outcome_unknown;
-                let (class, refused) = (error.class, error.had_no_effect());
-                let kind = FailureKind::Tool;
-                (class, refused, unknown, CallOutcome::Failed { kind, error })
-            }
-            Attempted::TimedOut(timeout) => {
-                let outcome_unknown = has_effect;
-                let outcome = CallOutcome::TimedOut {
-                    timeout,
-                    outcome_unknown,
-                };
-                (ErrorClass::Timeout, false, has_effect, outcome)
-            }
-        };
-        let policy = self.exec.retry_of(call);
-        let progress = &mut state.progress[call.index as usize];
-        progress.outcome_unknown |= unknown;
-        if progress.outcome_unknown
-            && let CallOutcome::Failed { error, .. } = &mut outcome
-        {
-            error.outcome_unknown = true;
-        }
-        if state.cancelled {
-            return Some(CallOutcome::Cancelled {
-                because: state.failed_fast(),
-                outcome_unknown: state.progress[call.index as usize].outcome_unknown,
-            });
-        }
-        // Whoever was refused has not used up an attempt.
-        let asked = matches!(class, ErrorClass::Throttled { .. }) || class.retry_after().is_some();
-        if asked {
-            progress.refused_for += took;
-        } else {
-            progress.failures = progress.failures.saturating_add(1);
-        }
-        if !(call.effect.may_repeat() || refused) {
-            return Some(outcome);
-        }
-        let failure = progress.failures.max(1);
-        let Some(delay) = policy.next_delay(failure, class, progress.refused_for, &mut state.rng) else {
-            return Some(outcome);
-        };
-        if asked {
-            progress.refused_for += delay;
-        }
-        let due = tick(now).saturating_add(tick(delay));
-        let schedule = state.schedule.as_mut()?;
-        if !schedule.retry_at(&mut hub.admission, call.index, due) {
-            return Some(outcome);
-        }
-        state.retry_scheduled(now, call.index, class, delay);
-        None
-    }
-
-    /// Gives a running call its result, and others what follows from it.
-    fn complete(
-        &self,
-        state: &mut PlanState,
-        hub: &mut Hub,
-        now: Duration,
-        index: u32,
-        outcome: CallOutcome,
-        source: Source,
-    ) {
-        let succeeded = outcome.is_success();
-        let followers = match state.leads.remove(&index) {
-            Some(key) => state.flights.remove(&key).map(|flight| flight.followers),
-            None => None,
-        }
-        .unwrap_or_default();
-        let shared = if followers.is_empty() {
-            None
-        } else {
-            outcome.value().cloned()
-        };
-        state.resolve(now, index, outcome, source);
-        let end = if succeeded { End::Succeeded } else { End::Failed };
-        if let Some(schedule) = &mut state.schedule {
-            schedule.ended(&mut hub.admission, index, end);
-        }
-        for follower in followers {
-            self.release_follower(state, now, follower, shared.as_ref());
-        }
-        self.settle(state, hub, now);
-    }
-
-    /// Gives an equal call the result, or has it make its own attempt.
-    fn release_follower(&self, state: &mut PlanState, now: Duration, follower: u32, shared: Option<&Value>) {
-        if state.results[follower as usize].is_some() {
-            return;
-        }
-        match shared {
-            Some(value) => {
-                state.resolve(
-                    now,
-                    follower,
-                    CallOutcome::Succeeded(value.clone()),
-                    Source::Shared,
-                );
-                if let Some(schedule) = &mut state.schedule {
-                    schedule.end_suspended(follower);
-                }
-            }
-            None => {
-                if let Some(schedule) = &mut state.schedule {
-                    schedule.resume(follower, tick(now));
-                }
-            }
-        }
-    }
-
-    /// Starts no further attempt and asks the running ones to stop, once.
-    pub(super) fn stop(&self, state: &mut PlanState, hub: &mut Hub, now: Duration, because: Because) {
-        if let Some(schedule) = &mut state.schedule {
-            schedule.stop(&mut hub.admission, because);
-        }
-        self.settle(state, hub, now);
-    }
-
-    /// Gives those their results that never start, and ends the plan if there is nothing more to do.
-    pub(super) fn settle(&self, state: &mut PlanState, hub: &mut Hub, now: Duration) {
-        while let Some(dropped) = state
-            .schedule
-            .as_mut()
-            .and_then(|schedule| schedule.pop_dropped())
-        {
-            state.drop_call(now, dropped);
-        }
-        let stopped = state
-            .schedule
-            .as_ref()
-            .is_some_and(|schedule| schedule.stopped().is_some());
-        if stopped && !state.cancelled {
-            state.cancelled = true;
-            state.event(now, || PlanEventKind::PlanCancelled);
-            self.cancel.cancel();
-        }
-        self.end_if_finished(state, hub, now);
-    }
-
-    pub(super) fn end_if_finished(&self, state: &mut PlanState, hub: &mut Hub, now: Duration) {
-        if !state.is_finished() {
-            return;
-        }
-        let Some(schedule) = state.schedule.take() else {
-            return;
-        };
-        state.limit = [hub.admission.global(), schedule.limit()]
-            .map(|counter| hub.admission.limit(counter))
-            .into_iter()
-            .min();
-        schedule.close(&mut hub.admission);
-        for counter in state.counters.drain(..) {
-            hub.admission.remove_counter(counter);
-        }
-        state.total = now;
-        state.event(now, || PlanEventKind::PlanEnded);
-        self.over.cancel();
-    }
-
     /// Unlocks, and tells the consumer and other plans of what has changed.
     pub(super) fn leave(&self, mut state: MutexGuard<'_, PlanState>, mut hub: MutexGuard<'_, Hub>) {
         let mut wakes = Vec::new();
@@ -671,15 +448,6 @@ impl PlanCore {
     fn lock_workers(&self) -> MutexGuard<'_, JoinSet<()>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn limit_changed(state: &mut PlanState, now: Duration, name: &Arc<str>, change: LimitChange) {
-    state.event(now, || PlanEventKind::LimitChanged {
-        name: Arc::clone(name),
-        from: change.from,
-        to: change.to,
-        cause: change.cause,
-    });
 }
 
 /// Returns whether an end is written to the journal: a call that was cancelled is open for the next run.

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use throng_core::JournalError;
 use throng_exec::{InvalidConfig, RetryPolicy};
-use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::core::PlanCore;
@@ -57,7 +56,6 @@ pub(super) struct Inner {
     pub(super) tools: Tools,
     pub(super) settings: Settings,
     pub(super) began: Instant,
-    pub(super) is_threaded: bool,
     hub: Mutex<Hub>,
     plans: Mutex<HashMap<PlanId, Weak<PlanCore>>>,
     totals: Mutex<Totals>,
@@ -90,7 +88,6 @@ impl ToolExecutor {
             tools,
             settings,
             began: Instant::now(),
-            is_threaded: Handle::try_current().is_ok_and(|handle| handle.metrics().num_workers() > 1),
             hub: Mutex::new(hub),
             plans: Mutex::default(),
             totals: Mutex::default(),

@@ -9,7 +9,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::core::PlanCore;
-use super::hub::UNLIMITED;
 use crate::{CallResult, PlanReport};
 
 /// A plan that runs. Dropping it aborts the plan.
@@ -129,13 +128,15 @@ impl PlanHandle {
 
     /// Sets how many attempts of the plan run at the same time at most, from now on.
     pub fn set_max_concurrent(&self, limit: NonZeroUsize) {
-        self.set_plan_limit(limit.get() as u64);
+        let limit = limit.get() as u64;
+        self.0.lock().own_limit = limit;
+        self.0.set_limit(Some(limit));
     }
 
-    /// Sets whether calls of the plan run at the same time. False lets one run at a time; true goes back to the limit of
-    /// the executor.
+    /// Sets whether calls of the plan run at the same time. False lets one run at a time; true goes back to the limit that
+    /// the plan or [`Self::set_max_concurrent`] says.
     pub fn set_parallel(&self, parallel: bool) {
-        self.set_plan_limit(if parallel { UNLIMITED } else { 1 });
+        self.0.set_limit((!parallel).then_some(1));
     }
 
     /// Sets how many attempts of a tool run at the same time at most, over all plans of the executor, from now on; 0 pauses
@@ -158,10 +159,6 @@ impl PlanHandle {
     /// Returns true if every call has ended.
     pub fn is_over(&self) -> bool {
         self.0.over.is_cancelled()
-    }
-
-    fn set_plan_limit(&self, limit: u64) {
-        self.0.set_limit(limit);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Running plans: a shell of tasks over the schedule.
 
 mod core;
+mod ending;
 mod executor;
 mod handle;
 mod hub;

@@ -12,15 +12,15 @@ use tokio::time::Instant;
 
 use super::core::{PlanCore, invalid, tick};
 use super::executor::{Inner, StartError};
-use super::hub::Hub;
+use super::hub::{Hub, UNLIMITED};
 use super::journal;
 use super::options::RunOptions;
 use super::state::{PlanState, Prepared, refers_to};
 use crate::schedule::{Because, ClassId, CounterId, EdgeKind as Kind, Lock, NodeSpec, Schedule};
 use crate::schema::{may_refer, open_places, reaches};
 use crate::{
-    Access, Call, CallOutcome, Cycle, Dependencies, EdgeKind, Effect, FailureKind, FailurePolicy, Mode, Plan,
-    PlanEventKind, PlanPolicy, Reference, Source, ToolEntry, ToolError,
+    Access, Call, CallOutcome, Cycle, Dependencies, Edge, EdgeKind, Effect, FailureKind, FailurePolicy, Mode,
+    Plan, PlanEventKind, PlanPolicy, Reference, Source, ToolEntry, ToolError,
 };
 
 /// Puts a plan's nodes together, one by one.
@@ -145,7 +145,14 @@ impl Inner {
             let locks = if is_declared { locks(accesses) } else { Vec::new() };
             nodes.add(&mut schedule, &mut hub, &call, tool.as_ref(), locks, false);
             let may_share = shares.get(index as usize) == Some(&true);
-            prepared.push(self.prepared(index, call, tool, references, accesses, may_share));
+            let after = if may_share {
+                before(dependencies.incoming(index))
+            } else {
+                Box::default()
+            };
+            let mut call = self.prepared(index, call, tool, references, accesses);
+            (call.may_share, call.after) = (may_share, after);
+            prepared.push(call);
         }
         let ended: Vec<bool> = {
             let mut ended = vec![false; prepared.len()];
@@ -171,6 +178,7 @@ impl Inner {
         let mut hub = self.lock_hub();
         state.counters = nodes.counters.into_values().collect();
         state.names = names;
+        state.own_limit = limit.unwrap_or(UNLIMITED);
         state.dependencies = Some(dependencies);
         let now = core.now(Instant::now());
         state.event(now, || PlanEventKind::PlanStarted);
@@ -267,7 +275,6 @@ impl Inner {
         tool: Option<(Arc<ToolEntry>, u32)>,
         references: &[Reference],
         accesses: &[Access],
-        may_share: bool,
     ) -> Prepared {
         let fills = !call.literal && may_refer(&call.arguments);
         let entry = tool.as_ref().map(|(entry, _)| entry);
@@ -286,7 +293,8 @@ impl Inner {
             timeout,
             refers_to: refers_to(references),
             fills,
-            may_share,
+            may_share: false,
+            after: Box::default(),
             accesses: self.settings.cache.is_some().then(|| accesses.into()),
         }
     }
@@ -294,10 +302,7 @@ impl Inner {
     /// Returns for each call whether it may be served by another call or by the cache.
     fn sharing(&self, calls: &[Call]) -> Vec<bool> {
         if self.settings.cache.is_some() {
-            return calls
-                .iter()
-                .map(|call| self.changes_nothing(&call.name))
-                .collect();
+            return calls.iter().map(|call| self.may_share(call)).collect();
         }
         if !self.settings.single_flight {
             return Vec::new();
@@ -306,7 +311,7 @@ impl Inner {
         let hashes: Vec<_> = calls
             .iter()
             .map(|call| {
-                if !self.changes_nothing(&call.name) {
+                if !self.may_share(call) {
                     return None;
                 }
                 let mut hasher = DefaultHasher::new();
@@ -329,9 +334,10 @@ impl Inner {
         hashes.iter().map(shares).collect()
     }
 
-    pub(super) fn changes_nothing(&self, name: &str) -> bool {
-        let entry = self.tools.get(name);
-        entry.is_some_and(|entry| entry.effect_of() == Effect::ReadOnly)
+    /// Returns whether a call changes nothing, and reads what its name and arguments say.
+    pub(super) fn may_share(&self, call: &Call) -> bool {
+        let entry = self.tools.get(&call.name);
+        call.accesses.is_none() && entry.is_some_and(|entry| entry.effect_of() == Effect::ReadOnly)
     }
 }
 
@@ -406,6 +412,13 @@ pub(super) fn locks(accesses: &[Access]) -> Vec<Lock> {
             _ => Lock::shared(access.resource.as_str()),
         })
         .collect()
+}
+
+/// Returns the calls that arrows come from, each once.
+pub(super) fn before(edges: &[Edge]) -> Box<[u32]> {
+    let mut calls: Vec<u32> = edges.iter().map(|edge| edge.from).collect();
+    calls.dedup();
+    calls.into()
 }
 
 pub(super) fn kind(kind: EdgeKind) -> Kind {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 use throng_core::ErrorClass;
 
-use super::hub::Ticket;
+use super::hub::{Ticket, UNLIMITED};
 use super::share::Flight;
 use crate::schedule::{Because, CounterId, Dropped, Schedule};
 use crate::{
@@ -36,6 +36,8 @@ pub(super) struct Prepared {
     pub(super) fills: bool,
     /// It may be served by another call or by the cache.
     pub(super) may_share: bool,
+    /// What it waits for, if it may be served by another call.
+    pub(super) after: Box<[u32]>,
     /// What it reads and writes; `None` is everything. Kept only where results are cached.
     pub(super) accesses: Option<Arc<[crate::Access]>>,
 }
@@ -89,6 +91,8 @@ pub(super) struct PlanState {
     pub(super) leads: BTreeMap<u32, Arc<str>>,
     /// More calls may come.
     pub(super) open: bool,
+    /// How many attempts of the plan may run at the same time, as its caller says.
+    pub(super) own_limit: u64,
     pub(super) cancelled: bool,
     pub(super) consumer_waits: bool,
     pub(super) journal_error: Option<String>,
@@ -121,6 +125,7 @@ impl PlanState {
             flights: HashMap::new(),
             leads: BTreeMap::new(),
             open: false,
+            own_limit: UNLIMITED,
             cancelled: false,
             consumer_waits: false,
             journal_error: None,
@@ -149,11 +154,12 @@ impl PlanState {
     }
 
     /// Says what a call refers to that has not begun.
-    pub(super) fn refer(&mut self, index: u32, references: &[Reference]) {
-        if let Some(call) = self.calls.get_mut(index as usize).and_then(Arc::get_mut) {
-            call.refers_to = refers_to(references);
-            call.fills = true;
-        }
+    pub(super) fn refer(&mut self, index: u32, references: &[Reference], after: Box<[u32]>) {
+        let call = self.calls.get_mut(index as usize).and_then(Arc::get_mut);
+        let call = call.expect("only an attempt shares a call, and none has begun");
+        call.refers_to = refers_to(references);
+        call.fills = true;
+        call.after = after;
     }
 
     /// Notes that an attempt of the call begins, and returns which it is.
@@ -227,6 +233,16 @@ impl PlanState {
             },
         };
         self.resolve(now, dropped.node, outcome, Source::Own);
+    }
+
+    /// Returns whether the running attempt of the leader may serve the call: it began when all had ended that the call waits
+    /// for, so that it sees what the call would see.
+    pub(super) fn may_follow(&self, call: &Prepared, leader: u32) -> bool {
+        let began = self.progress[leader as usize].attempt_began;
+        call.after.iter().all(|&before| {
+            let before = self.results[before as usize].as_ref();
+            before.is_some_and(|result| result.ended <= began)
+        })
     }
 
     /// Returns the call whose failure has ended the plan, if it was that.

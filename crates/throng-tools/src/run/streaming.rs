@@ -15,7 +15,8 @@ use super::RunOptions;
 use super::core::PlanCore;
 use super::executor::Inner;
 use super::handle::{PlanHandle, PlanRun};
-use super::prepare::{Nodes, kind, locks};
+use super::hub::UNLIMITED;
+use super::prepare::{Nodes, before, kind, locks};
 use crate::schedule::Schedule;
 use crate::{
     Call, CallOutcome, CallResult, Dependencies, FailureKind, Growing, PlanError, PlanEventKind, PlanPolicy,
@@ -77,6 +78,9 @@ impl PlanStream {
         {
             let mut state = core.lock();
             state.open = true;
+            state.own_limit = policy
+                .max_concurrent
+                .map_or(UNLIMITED, |limit| limit.get() as u64);
             state.event(std::time::Duration::ZERO, || PlanEventKind::PlanStarted);
         }
         exec.register(&core);
@@ -140,8 +144,10 @@ impl PlanStream {
         self.counters = nodes.counters;
         state.counters = self.counters.values().copied().collect();
         Arc::make_mut(&mut state.names).push(call.id.as_str());
-        let may_share = exec.changes_nothing(&call.name);
-        let prepared = exec.prepared(index, call, tool, &references, &accesses, may_share);
+        let may_share = exec.may_share(&call);
+        let mut prepared = exec.prepared(index, call, tool, &references, &accesses);
+        prepared.may_share = may_share;
+        prepared.after = before(&added.edges);
         state.push(now, prepared, 0);
         if let Some(outcome) = wrong.filter(|_| !is_open) {
             core.conclude(&mut state, &mut hub, now, index, outcome, Source::Own);
@@ -246,9 +252,9 @@ fn connect(
         .map(|(index, _)| *index)
         .collect();
     for &index in &open {
-        let call = Arc::clone(&state.calls[index as usize]);
         let references = dependencies.references(index);
-        state.refer(index, references);
+        state.refer(index, references, before(dependencies.incoming(index)));
+        let call = Arc::clone(&state.calls[index as usize]);
         let outcome = if dependencies.is_blocked(index) {
             Some(super::prepare::cyclic(dependencies.cycles(), &call.id))
         } else {

@@ -94,6 +94,7 @@ impl Schedule {
     }
 
     /// Returns how many nodes were added.
+    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -109,6 +110,7 @@ impl Schedule {
     }
 
     /// Returns whether all nodes that were added have ended.
+    #[cfg(test)]
     pub(crate) const fn is_done(&self) -> bool {
         self.left == 0
     }
@@ -224,11 +226,6 @@ impl Schedule {
         self.graph.rank(&mut self.nodes)?;
         self.sort_ready();
         Ok(())
-    }
-
-    /// Changes how long a node is expected to take, for [`Self::reprioritise`].
-    pub(crate) fn set_estimate(&mut self, index: u32, estimate: u64) {
-        self.nodes[index as usize].estimate = estimate.min(UNKNOWN - 1);
     }
 
     /// Replaces the order that follows from the critical path: those come first that are listed first. Those that are not

@@ -16,7 +16,9 @@ pub(crate) use admission::{Admission, CounterId, PlanId};
 pub(crate) use failure::{Because, Dropped, End};
 pub(crate) use graph::{Cyclic, EdgeKind};
 pub(crate) use locks::Lock;
-pub(crate) use machine::{Schedule, Start};
+pub(crate) use machine::Schedule;
+#[cfg(test)]
+pub(crate) use machine::Start;
 pub(crate) use node::{ClassId, NodeSpec};
 
 /// A moment, in nanoseconds since one that the caller has chosen.

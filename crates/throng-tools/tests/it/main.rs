@@ -9,14 +9,20 @@ mod corpora;
 mod cycles;
 #[cfg(feature = "declare")]
 mod declared;
+mod faults;
 mod fuzzed;
 mod graph;
 #[cfg(all(feature = "declare", feature = "http"))]
 mod http;
+mod journal;
+mod peers;
 mod plan_text;
 mod plans;
+mod policies;
 mod references;
 mod run;
+mod serializable;
 mod shapes;
 mod simulate;
+mod streaming;
 mod support;
