@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use dagrs::{Action, Content, DefaultNode, EnvVar, Graph, InChannels, Node, NodeTable, OutChannels, Output};
-use dagx::{DagRunner, TaskHandle, task};
+use dagx::{DagRunner, Task, TaskHandle, task};
 use serde_json::{Value, json};
 use throng_benches::{Report, is_quick};
 use throng_tools::{
-    Call, Plan, PlanEvent, PlanEvents, RunOptions, ToolContext, ToolEntry, ToolError, ToolExecutor, ToolFn,
+    Call, Plan, PlanEvent, PlanEvents, RunOptions, ToolEntry, ToolError, ToolExecutor, ToolFn,
     ToolSpec, Tools, Workload, simulate,
 };
 use tokio::runtime::Runtime;
@@ -107,7 +107,7 @@ impl PlanEvents for Counted {
 
 fn throng(runtime: &Runtime, parents: &Parents) -> Duration {
     let spec = ToolSpec::new("nothing").read_only().touches_nothing();
-    let tool = ToolFn::new(spec, |_: Value, _: ToolContext| async { Ok::<_, ToolError>(Value::Null) });
+    let tool = ToolFn::new(spec, |_: Value| async { Ok::<_, ToolError>(Value::Null) });
     let tools = Tools::new().with(ToolEntry::new(tool)).expect("one tool");
     let events = Counted::default();
     let executor = ToolExecutor::builder(tools)
