@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use throng_tools::{Dependencies, DryRun, PlanReport, Source};
+use throng_tools::{CallOutcome, Dependencies, DryRun, FailureKind, PlanReport, Source};
 
 use crate::ui::counted;
 
@@ -105,12 +105,18 @@ pub(super) fn summary(report: &PlanReport) -> String {
     text
 }
 
-/// Returns how many results come from the journal.
+/// Returns how many calls had ended in an earlier run of the plan. One that only began there is not among them.
 pub(super) fn from_journal(report: &PlanReport) -> u64 {
-    let known = report
-        .results
-        .iter()
-        .filter(|result| result.source == Source::Journal);
+    let known = report.results.iter().filter(|result| {
+        let only_began = matches!(
+            &result.outcome,
+            CallOutcome::Failed {
+                kind: FailureKind::Interrupted,
+                ..
+            }
+        );
+        result.source == Source::Journal && !only_began
+    });
     known.count() as u64
 }
 

@@ -419,6 +419,12 @@ fn a_killed_plan_goes_on_where_it_was() {
         // At most as many are unknown as ran at a time.
         assert!(unknown.len() <= 3, "case {case}: {unknown:?}");
         assert_eq!(summary["outcome_unknown"], json!(unknown), "case {case}");
+        let is_known = |result: &&Value| result["outcome"] == "succeeded" && result["started_ms"].is_null();
+        assert_eq!(
+            summary["from_journal"],
+            results.values().filter(is_known).count(),
+            "case {case}"
+        );
         assert_eq!(
             ended.code,
             i32::from(!unknown.is_empty()),
