@@ -19,7 +19,7 @@ use crate::run::{Answerer, Limits, Shape, runtime};
 use crate::signals::interruption;
 use crate::stats;
 use crate::tools::{Toolbox, batch, executor};
-use crate::ui::OutputMode;
+use crate::ui::{OutputMode, counted};
 
 /// Runs an agent and prints its answer.
 ///
@@ -278,10 +278,10 @@ fn answer(
                 print(&format!("{}\n", report.text.trim_end()))?;
             }
             context.ui.note(&format!(
-                "{} after {} steps and {} tool calls, {} tokens, {}",
+                "{} after {} and {}, {} tokens, {}",
                 report.stop,
-                report.steps.len(),
-                report.tool_calls,
+                counted(report.steps.len() as u64, "step"),
+                counted(u64::from(report.tool_calls), "tool call"),
                 spent.usage.total(),
                 spent.cost,
             ));

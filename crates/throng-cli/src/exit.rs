@@ -98,7 +98,8 @@ impl ExitStatus {
             }
             Self::Partial => {
                 "`--deadline` passed, or the calls have cost what `--max-cost` allows. Records whose first call had not begun have no line and are counted as skipped, \
-                 calls that were running at the deadline as timed out; `--resume` does the rest."
+                 calls that were running at the deadline as timed out; `--resume` does the rest. `throng agent`: a limit ended it before the \
+                 model answered."
             }
             Self::Bug => "An internal error. Please report it with the message on standard error.",
             Self::Interrupted => {

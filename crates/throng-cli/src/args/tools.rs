@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use throng_tools::{Assume, FailurePolicy};
 
@@ -52,10 +53,13 @@ pub(crate) struct ToolsArgs {
     #[arg(long, help_heading = "Run", conflicts_with = "sequential")]
     pub(crate) measure_sequential: bool,
     /// Remember in the store under this name which calls began and ended, and go on from there if the name is known
-    #[arg(long, value_name = "NAME", help_heading = "Run")]
+    ///
+    /// A call that had begun, and of whose end nothing is known, is begun again only if its tool says that it may be
+    /// (`effect = "idempotent"` or `"read-only"`); otherwise it fails, and what stands on standard error names it.
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Run")]
     pub(crate) journal: Option<String>,
     /// Name the session that the plan belongs to
-    #[arg(long, value_name = "NAME", help_heading = "Run")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Run")]
     pub(crate) session: Option<String>,
     /// Record the plan in the store, for `throng stats`
     #[arg(long, help_heading = "Run")]
@@ -66,6 +70,8 @@ pub(crate) struct ToolsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ToolboxArgs {
     /// A file with tables `[tools.NAME]` and `[mcp.NAME]`; may be given several times
+    ///
+    /// docs/guide/tools.md lists the keys of both.
     #[arg(long = "tools", value_name = "FILE", help_heading = "Tools")]
     pub(crate) files: Vec<PathBuf>,
     /// What calls are taken to touch whose tools do not say it

@@ -1,7 +1,9 @@
 //! `throng tools`: reads a plan, shows it or runs it.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -45,6 +47,7 @@ pub(crate) fn tools(context: &Context, args: &ToolsArgs) -> Result<ExitStatus, C
         let only_shown = args.dry_run || args.graph.is_some();
         let toolbox = Toolbox::open(context, &args.toolbox.files, Vec::new()).await?;
         let (tools, servers) = toolbox.into_parts();
+        context.ui.release();
         plan.name_arguments(|tool| tools.get(tool).map(|entry| &*entry.spec().parameters));
         let store = if args.journal.is_some() || args.record_stats {
             Some(stats::open_or_make(context)?)
@@ -83,7 +86,7 @@ fn plan_text(args: &ToolsArgs) -> Result<String, CliError> {
     let read = if args.plan.as_os_str() == "-" {
         std::io::stdin().take(MAX_PLAN + 1).read_to_string(&mut text)
     } else {
-        let file = std::fs::File::open(&args.plan).map_err(cannot)?;
+        let file = File::open(&args.plan).map_err(cannot)?;
         file.take(MAX_PLAN + 1).read_to_string(&mut text)
     };
     read.map_err(cannot)?;
@@ -159,6 +162,8 @@ async fn run(
             .hint("name a file that declares them: --tools FILE")
             .hint("`--dry-run` shows the order of the calls without any"));
     }
+    // What cannot be written is found out before anything runs.
+    let trace = args.trace.as_deref().map(create).transpose()?;
     let cancel = CancellationToken::new();
     let mut options = RunOptions::new()
         .cancel_with(cancel.clone())
@@ -192,7 +197,14 @@ async fn run(
         }
     }
     let report = run.finish().await;
-    summed_up(context, args, &report)?;
+    summed_up(context, &report)?;
+    if let (Some(mut file), Some(path)) = (trace, &args.trace) {
+        file.write_all(report.to_chrome_trace().to_string().as_bytes())
+            .map_err(|error| {
+                let text = format!("cannot write {}", path.display());
+                CliError::new(ExitStatus::SomeFailed, text).cause(&error)
+            })?;
+    }
     if let (Some(store), true) = (store, args.record_stats) {
         store
             .record_tool_batch(batch(&report, name, started_ms))
@@ -210,11 +222,12 @@ async fn run(
     })
 }
 
-fn summed_up(context: &Context, args: &ToolsArgs, report: &PlanReport) -> Result<(), CliError> {
-    if let Some(path) = &args.trace {
-        std::fs::write(path, report.to_chrome_trace().to_string())
-            .map_err(|error| CliError::usage(format!("cannot write {}", path.display())).cause(&error))?;
-    }
+fn create(path: &Path) -> Result<File, CliError> {
+    File::create(path)
+        .map_err(|error| CliError::usage(format!("cannot write {}", path.display())).cause(&error))
+}
+
+fn summed_up(context: &Context, report: &PlanReport) -> Result<(), CliError> {
     if let Some(error) = &report.journal_error {
         context.ui.warn(&format!(
             "the journal could not be written, which ended the plan: {error}"
@@ -227,6 +240,8 @@ fn summed_up(context: &Context, args: &ToolsArgs, report: &PlanReport) -> Result
             if let Value::Object(members) = &mut summary {
                 members.insert("v".to_owned(), 1.into());
                 members.insert("event".to_owned(), "summary".into());
+                members.insert("from_journal".to_owned(), show::from_journal(report).into());
+                members.insert("outcome_unknown".to_owned(), json!(show::unknown(report)));
             }
             print(&format!("{summary}\n"))?;
         }

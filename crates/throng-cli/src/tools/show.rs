@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use throng_tools::{Dependencies, DryRun, PlanReport};
+use throng_tools::{CallOutcome, Dependencies, DryRun, FailureKind, PlanReport, Source};
+
+use crate::ui::counted;
 
 /// Lays the order of the calls out for people.
 pub(super) fn schedule(dry_run: &DryRun) -> String {
@@ -49,8 +51,8 @@ pub(super) fn summary(report: &PlanReport) -> String {
         .filter(|result| result.outcome.is_success())
         .count();
     let mut text = format!(
-        "{succeeded} of {} calls succeeded in {}\n",
-        report.results.len(),
+        "{succeeded} of {} succeeded in {}\n",
+        counted(report.results.len() as u64, "call"),
         ms(report.total)
     );
     let _ = writeln!(
@@ -80,7 +82,50 @@ pub(super) fn summary(report: &PlanReport) -> String {
         );
     }
     for (result, error) in report.errors() {
-        let _ = writeln!(text, "{} {}: {error}", result.id, result.outcome.kind());
+        let kind = result.outcome.kind().as_str();
+        // Of a call that was skipped or cancelled, the text itself begins with that word.
+        let _ = if error.starts_with(kind) {
+            writeln!(text, "{} {error}", result.id)
+        } else {
+            writeln!(text, "{} {kind}: {error}", result.id)
+        };
+    }
+    let known = from_journal(report);
+    if known > 0 {
+        let _ = writeln!(text, "{} had ended in an earlier run", counted(known, "call"));
+    }
+    let unknown = unknown(report);
+    if !unknown.is_empty() {
+        let _ = writeln!(
+            text,
+            "look whether these had their effect, which is not known: {}",
+            unknown.join(", ")
+        );
     }
     text
+}
+
+/// Returns how many calls had ended in an earlier run of the plan. One that only began there is not among them.
+pub(super) fn from_journal(report: &PlanReport) -> u64 {
+    let known = report.results.iter().filter(|result| {
+        let only_began = matches!(
+            &result.outcome,
+            CallOutcome::Failed {
+                kind: FailureKind::Interrupted,
+                ..
+            }
+        );
+        result.source == Source::Journal && !only_began
+    });
+    known.count() as u64
+}
+
+/// Returns the calls of which it is not known whether they had their effect.
+pub(super) fn unknown(report: &PlanReport) -> Vec<&str> {
+    report
+        .results
+        .iter()
+        .filter(|result| result.outcome.outcome_unknown())
+        .map(|result| &*result.id)
+        .collect()
 }

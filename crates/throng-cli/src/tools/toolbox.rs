@@ -1,5 +1,6 @@
 //! The tools of a command: those that files declare, and those of MCP servers.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,11 +43,12 @@ impl Toolbox {
             let declared = declare::read(&text, variable).map_err(|error| {
                 CliError::usage(format!("{} declares a tool that makes no sense", path.display()))
                     .cause(&error)
-                    .hint("`throng help tools` names the page that lists the keys of a tool")
+                    .hint("docs/guide/tools.md lists the keys of a tool")
             })?;
             for warning in &declared.warnings {
                 context.ui.warn(&format!("{}: {warning}", path.display()));
             }
+            let mut is_empty = declared.tools.is_empty();
             for entry in declared.tools {
                 add(&mut tools, entry)?;
             }
@@ -57,6 +59,13 @@ impl Toolbox {
                 ))
                 .cause(&error)
             })?;
+            is_empty &= servers.is_empty();
+            if is_empty {
+                context.ui.warn(&format!(
+                    "{} declares no tools: it has no table [tools.NAME] and no table [mcp.NAME]",
+                    path.display()
+                ));
+            }
             configs.extend(servers);
         }
         let mut connected = Vec::new();
@@ -64,7 +73,7 @@ impl Toolbox {
             let server = server.map_err(|error| {
                 CliError::new(ExitStatus::Provider, "an MCP server cannot be used")
                     .cause(&error)
-                    .hint("run its command by hand, or take its table out of the file")
+                    .hint("see that its command or its URL is right, or leave the server out")
             })?;
             for tool in server.tools() {
                 let limit = tool.max_concurrent();
@@ -125,15 +134,20 @@ pub(crate) fn executor(
     for pool in &args.pools {
         let wrong = || {
             CliError::usage(format!("--pool {pool:?} is no pool"))
-                .hint("write it as NAME=UNITS, such as gpu=2")
+                .hint("write it as NAME=UNITS with at least one unit, such as gpu=2")
         };
         let (name, units) = pool.split_once('=').ok_or_else(wrong)?;
-        let units: u64 = units.trim().parse().map_err(|_| wrong())?;
-        builder = builder.pool(Arc::<str>::from(name.trim()), units);
+        let units: NonZeroU64 = units.trim().parse().map_err(|_| wrong())?;
+        if name.trim().is_empty() {
+            return Err(wrong());
+        }
+        builder = builder.pool(Arc::<str>::from(name.trim()), units.get());
     }
-    builder
-        .build()
-        .map_err(|error| CliError::usage("the tools cannot be run so").cause(&error))
+    builder.build().map_err(|error| {
+        CliError::usage("the tools cannot be run so")
+            .cause(&error)
+            .hint("--pool NAME=UNITS gives each pool that a tool takes of its units, once")
+    })
 }
 
 fn add(tools: &mut Tools, entry: ToolEntry) -> Result<(), CliError> {

@@ -1,6 +1,7 @@
 //! Drives the built program: every input, every bad input, resuming, interruptions, configuration.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod agent;
 mod bad_input;
 mod bills;
 mod campaign;
@@ -19,4 +20,5 @@ mod resume;
 mod simulate;
 mod stats;
 mod support;
+mod tools;
 mod vote;
