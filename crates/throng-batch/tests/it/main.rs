@@ -1,0 +1,4 @@
+//! Tests of throng-batch through its public API.
+
+mod packing;
+mod sizing;
