@@ -66,15 +66,20 @@ fn loom(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// Explores whole runs with shuttle, each scene under `cases` schedules and more. Like the proofs it has a target directory
-/// of its own.
+/// Explores whole runs, and plans of tool calls that share an admission, with shuttle, each scene under `cases` schedules
+/// and more. Like the proofs it has a target directory of its own.
 fn shuttle(project: &Project, cases: u64) -> Result<()> {
-    let test = ["test", "--release", "-p", "throng-exec", "--lib", "schedules"];
-    let cargo = project.cargo().args(test);
-    cargo
-        .env("RUSTFLAGS", "--cfg throng_shuttle")
-        .env("CARGO_TARGET_DIR", project.root.join("target/shuttle"))
-        .env("THRONG_CASES", cases.to_string())
-        .run()?;
+    for (package, tests) in [
+        ("throng-exec", "schedules"),
+        ("throng-tools", "schedule::tests::threads"),
+    ] {
+        let test = ["test", "--release", "-p", package, "--lib", tests];
+        let cargo = project.cargo().args(test);
+        cargo
+            .env("RUSTFLAGS", "--cfg throng_shuttle")
+            .env("CARGO_TARGET_DIR", project.root.join("target/shuttle"))
+            .env("THRONG_CASES", cases.to_string())
+            .run()?;
+    }
     Ok(())
 }

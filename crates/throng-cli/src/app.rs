@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, Command, ConfigCommand, check};
+use crate::args::{Cli, Command, ConfigCommand, StatsCommand, check};
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::settings::{Form, Layers, Settings, show};
 use crate::ui::{OutputMode, Ui, Verbosity, color_choice};
-use crate::{bench, codegen, logging, models, provider, run, sim, vote};
+use crate::{
+    agent, bench, codegen, logging, models, parse, provider, run, sim, simulate, stats, tools, vote,
+};
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
@@ -76,7 +78,11 @@ fn prepare(mut cli: Cli) -> Result<(Context, Command), CliError> {
     let mut layers = Layers::of_process();
     layers.config = cli.global.config;
     layers.no_config = cli.global.no_config;
-    layers.profile = cli.global.profile;
+    layers.profile = match &cli.command {
+        // Its flag of this name says how to parse, not which settings to use.
+        Command::Parse(_) => None,
+        _ => cli.global.profile,
+    };
     let mut flags = cli.global.flags.into_values();
     match &mut cli.command {
         Command::Run(args) => {
@@ -88,8 +94,17 @@ fn prepare(mut cli: Cli) -> Result<(Context, Command), CliError> {
             flags.extend(std::mem::take(&mut args.provider).into_values());
             flags.extend(std::mem::take(&mut args.call).into_values());
         }
+        Command::Agent(args) => {
+            flags.extend(std::mem::take(&mut args.provider).into_values());
+            flags.extend(std::mem::take(&mut args.call).into_values());
+        }
         Command::Models(args) => flags.extend(std::mem::take(&mut args.provider).into_values()),
         Command::Bench(args) => flags.extend(std::mem::take(&mut args.provider).into_values()),
+        Command::Stats(args) => {
+            if let Some(StatsCommand::Prune(prune)) = &mut args.command {
+                flags.extend(std::mem::take(&mut prune.flags).into_values());
+            }
+        }
         _ => {}
     }
     check(&flags)?;
@@ -118,8 +133,13 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitStatus, CliError>
         Command::Run(args) => run::run(context, &args),
         Command::Vote(args) => vote::vote(context, &args),
         Command::Models(_) => models::models(context),
+        Command::Tools(args) => tools::tools(context, &args),
+        Command::Agent(args) => agent::agent(context, &args),
+        Command::Parse(args) => parse::parse(context, &args),
         Command::Bench(args) => bench::bench(context, &args),
         Command::Sim(args) => sim::sim(context, &args),
+        Command::Stats(args) => stats::stats(context, &args),
+        Command::Simulate(args) => simulate::run(context, &args),
         Command::Config {
             command: ConfigCommand::Show { origin },
         } => {

@@ -169,6 +169,10 @@ fn environment() -> String {
             "Where the user's configuration is: `throng/config.toml` in it.",
         ),
         (
+            "XDG_DATA_HOME",
+            "Where the store is if `--store` names none: `throng/throng.db` in it.",
+        ),
+        (
             "HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
             "Not read: connections go to the server directly.",
         ),
@@ -380,8 +384,14 @@ mod tests {
             "run",
             "vote",
             "models",
+            "tools",
+            "agent",
+            "parse",
             "bench",
             "sim",
+            "stats",
+            "stats prune",
+            "simulate",
             "config show",
             "completions",
         ] {

@@ -1,6 +1,7 @@
 //! The program `throng`.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod app;
 mod args;
 mod bench;
@@ -12,13 +13,17 @@ mod input;
 mod logging;
 mod models;
 mod output;
+mod parse;
 mod provider;
 mod run;
 mod settings;
 mod signals;
 mod sim;
+mod simulate;
+mod stats;
 mod suggest;
 mod template;
+mod tools;
 mod ui;
 mod vote;
 

@@ -8,6 +8,7 @@ mod event;
 mod id;
 mod journal;
 mod outcome;
+mod secret;
 mod usage;
 
 pub use class::{Classify, ErrorClass};
@@ -15,4 +16,5 @@ pub use event::{Event, EventKind, EventSink};
 pub use id::{AttemptId, JobId, RunId};
 pub use journal::{Journal, JournalEntry, JournalError, JournalFuture};
 pub use outcome::{Outcome, OutcomeKind, TimeoutKind};
+pub use secret::{Secret, scrub};
 pub use usage::Usage;

@@ -15,6 +15,17 @@ pub struct InvalidConfig {
     pub rule: &'static str,
 }
 
+impl InvalidConfig {
+    /// Makes an error; for executors of one's own.
+    pub fn new(setting: &'static str, value: impl fmt::Display, rule: &'static str) -> Self {
+        Self {
+            setting,
+            value: value.to_string(),
+            rule,
+        }
+    }
+}
+
 /// The run itself could not go on: running attempts went on to their end, and nothing more began. Every job that had
 /// been admitted has its outcome all the same; those that had not begun are cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,11 +61,7 @@ pub(crate) fn check(
     if holds {
         Ok(())
     } else {
-        Err(InvalidConfig {
-            setting,
-            value: value.to_string(),
-            rule,
-        })
+        Err(InvalidConfig::new(setting, value, rule))
     }
 }
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use throng_core::{Classify, ErrorClass};
-
 #[cfg(feature = "http")]
-use crate::secret::{Secret, scrub};
+use throng_core::{Secret, scrub};
+
 use crate::{Clock, ErrorKind, Overflow, RateLimits, Received, Started};
 
 /// How many bytes of a server's answer an error keeps.

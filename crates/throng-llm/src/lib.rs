@@ -29,6 +29,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod bell;
 mod client;
 mod completion;
 mod dialect;
@@ -48,7 +49,6 @@ mod price;
 mod rate;
 mod reply;
 mod request;
-mod secret;
 mod span;
 mod timeouts;
 pub mod wire;
@@ -71,6 +71,6 @@ pub use model::Model;
 pub use price::{Cost, InvalidCost, InvalidPrices, Price, PriceTable};
 pub use rate::{RateLimit, RateLimits};
 pub use request::{Request, ResponseFormat, ToolChoice, ToolSpec};
-pub use secret::Secret;
+pub use throng_core::Secret;
 pub use timeouts::{Limits, Timeouts};
 pub use wire::Wire;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::Span;
 
+use crate::bell::Bell;
 use crate::span::CallSpan;
 use crate::wire::Decoder;
 use crate::{CallContext, Clock, ErrorKind, LlmError, StreamEvent, Timeouts};
@@ -41,6 +42,7 @@ pub(crate) struct Reply<S> {
     error: Option<LlmError>,
     clocks: Clocks,
     cancelled: Option<Cancelled>,
+    bell: Bell,
     finish: Option<Finish>,
     span: CallSpan,
     /// Bytes read after the last event; `None` before it.
@@ -72,6 +74,7 @@ impl<S> Reply<S> {
             error: None,
             clocks: Clocks::new(timeouts, cx.deadline(), start),
             cancelled,
+            bell: Bell::new(),
             finish: None,
             span: CallSpan::of(Span::none(), start),
             drained: None,
@@ -221,17 +224,7 @@ where
                         this.body = None;
                         this.error = this.decoder.finish(&mut this.events).err();
                     }
-                    Poll::Pending => {
-                        if let Some(cancelled) = &mut this.cancelled
-                            && cancelled.wait.as_mut().poll(cx).is_ready()
-                        {
-                            this.error = Some(this.cancelled_error());
-                        } else if let Poll::Ready(clock) = this.clocks.poll_expired(cx) {
-                            this.fail_by_clock(clock);
-                        } else {
-                            return Poll::Pending;
-                        }
-                    }
+                    Poll::Pending => std::task::ready!(this.poll_end_of_wait(cx)),
                 }
             }
             if let Some(item) = this.next_waiting() {
@@ -246,6 +239,22 @@ where
 }
 
 impl<S> Reply<S> {
+    /// Waits, while the body has nothing to give, for what ends the answer nevertheless.
+    fn poll_end_of_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let rung = self.bell.wakes(cx.waker());
+        let mut cx = Context::from_waker(self.bell.rope());
+        if rung
+            && let Some(cancelled) = &mut self.cancelled
+            && cancelled.wait.as_mut().poll(&mut cx).is_ready()
+        {
+            self.error = Some(self.cancelled_error());
+        } else {
+            let clock = std::task::ready!(self.clocks.poll_expired(&mut cx, rung));
+            self.fail_by_clock(clock);
+        }
+        Poll::Ready(())
+    }
+
     fn cancelled_error(&self) -> LlmError {
         self.local_error(ErrorKind::Cancelled, "call was cancelled")
             .with_received(self.decoder.received())
@@ -269,8 +278,8 @@ pub(crate) fn timeout_message(clock: Clock, limit: Option<Duration>) -> String {
 /// something to give, does not count for the content clocks.
 struct Clocks {
     timeouts: Timeouts,
-    total: Option<Instant>,
-    deadline: Option<Instant>,
+    /// The first limit of the whole call.
+    whole: Option<(Instant, Clock)>,
     /// Which content clock runs, and its limit.
     content: (Clock, Duration),
     /// How long the content clock has run already, not counting the current wait.
@@ -281,24 +290,28 @@ struct Clocks {
     unasked: u32,
     /// Never set later than the first limit. It is moved only when it fires or when a limit moves before it.
     sleep: Pin<Box<Sleep>>,
+    /// Whether the timer runs and will ring, so that it need not be asked: asking costs more than all the rest here.
+    is_set: bool,
 }
 
 impl Clocks {
     fn new(timeouts: Timeouts, deadline: Option<Instant>, start: Instant) -> Self {
-        let total = start.checked_add(timeouts.total);
-        let first = [total, deadline, start.checked_add(timeouts.first_content)]
+        let total = start.checked_add(timeouts.total).map(|at| (at, Clock::Total));
+        let deadline = deadline.map(|at| (at, Clock::Deadline));
+        let whole = [total, deadline].into_iter().flatten().min_by_key(|(at, _)| *at);
+        let first = [whole.map(|(at, _)| at), start.checked_add(timeouts.first_content)]
             .into_iter()
             .flatten()
             .min();
         Self {
             timeouts,
-            total,
-            deadline,
+            whole,
             content: (Clock::FirstContent, timeouts.first_content),
             waited: start.elapsed(),
             waiting: None,
             unasked: 0,
             sleep: Box::pin(tokio::time::sleep_until(first.unwrap_or_else(far_future))),
+            is_set: false,
         }
     }
 
@@ -328,12 +341,10 @@ impl Clocks {
             .waiting
             .and_then(|since| since.checked_add(left))
             .map(|at| (at, clock));
-        let total = self.total.map(|at| (at, Clock::Total));
-        let deadline = self.deadline.map(|at| (at, Clock::Deadline));
-        [content, total, deadline]
-            .into_iter()
-            .flatten()
-            .min_by_key(|(at, _)| *at)
+        match (content, self.whole) {
+            (Some(content), Some(whole)) if whole.0 < content.0 => Some(whole),
+            (content, whole) => content.or(whole),
+        }
     }
 
     /// Returns the clock that has run out after a piece of the body. While content comes piece upon piece, only the clocks
@@ -351,7 +362,9 @@ impl Clocks {
         self.next().filter(|(at, _)| *at <= now).map(|(_, clock)| clock)
     }
 
-    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Clock> {
+    /// Waits for a clock to run out; `rung` says that the timer may have fired since the last time.
+    fn poll_expired(&mut self, cx: &mut Context<'_>, rung: bool) -> Poll<Clock> {
+        self.is_set &= !rung;
         if self.waiting.is_none() {
             self.waiting = Some(Instant::now());
         }
@@ -361,8 +374,14 @@ impl Clocks {
             };
             if at < self.sleep.deadline() {
                 self.sleep.as_mut().reset(at);
+                self.is_set = false;
             }
-            std::task::ready!(self.sleep.as_mut().poll(cx));
+            if !self.is_set {
+                self.is_set = self.sleep.as_mut().poll(cx).is_pending();
+            }
+            if self.is_set {
+                return Poll::Pending;
+            }
             if at <= self.sleep.deadline() {
                 return Poll::Ready(clock);
             }

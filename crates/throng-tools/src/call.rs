@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::Access;
+use crate::{Access, Names, Reference, find};
 
 /// A tool call of a plan. Its place in the plan is its place in the order of emission.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Call {
     pub name: String,
     /// The arguments, references to other calls included.
     pub arguments: Value,
+    /// Whether nothing in the arguments is a reference, whatever it looks like. Default false.
+    pub literal: bool,
     /// The ids of calls that have to end first, besides those that the arguments refer to.
     pub depends_on: Vec<String>,
     /// What the call reads and writes. `None` leaves it to the tool's declaration.
@@ -35,12 +37,29 @@ impl Call {
             id: id.into(),
             name: name.into(),
             arguments,
+            literal: false,
             depends_on: Vec::new(),
             accesses: None,
             priority: 0,
             timeout: None,
             expected: None,
         }
+    }
+
+    /// Takes the arguments as they are: nothing in them is a reference. For calls of a model that was told of none, whose
+    /// `$1` may be a shell's or a price.
+    #[must_use]
+    pub fn literal(mut self) -> Self {
+        self.literal = true;
+        self
+    }
+
+    /// Finds the references in the arguments, for the call at `own`.
+    pub(crate) fn references(&self, names: &Names, own: u32) -> Vec<Reference> {
+        if self.literal {
+            return Vec::new();
+        }
+        find(&self.arguments, names, own)
     }
 
     /// Adds a call that has to end first.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::{Reference, Segment};
+
 /// A compiled schema of arguments.
 #[derive(Clone, Debug)]
 pub(crate) struct Schema {
@@ -62,6 +64,98 @@ impl Schema {
     pub(crate) fn check(&self, _arguments: &Value, _open: &[String]) -> Result<(), String> {
         Ok(())
     }
+}
+
+/// Returns whether the arguments hold texts that may hold references.
+pub(crate) fn may_refer(arguments: &Value) -> bool {
+    match arguments {
+        Value::String(text) => text.contains(['$', '#']),
+        Value::Array(elements) => elements.iter().any(may_refer),
+        Value::Object(members) => members.values().any(may_refer),
+        _ => false,
+    }
+}
+
+/// Returns the JSON pointers of the texts that may hold references.
+pub(crate) fn open_places(arguments: &Value) -> Vec<String> {
+    fn walk(value: &Value, at: &mut String, places: &mut Vec<String>) {
+        let length = at.len();
+        match value {
+            Value::String(text) if text.contains(['$', '#']) => places.push(at.clone()),
+            Value::Array(elements) => {
+                for (index, element) in elements.iter().enumerate() {
+                    at.push('/');
+                    at.push_str(&index.to_string());
+                    walk(element, at, places);
+                    at.truncate(length);
+                }
+            }
+            Value::Object(members) => {
+                for (key, member) in members {
+                    at.push('/');
+                    at.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                    walk(member, at, places);
+                    at.truncate(length);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut places = Vec::new();
+    walk(arguments, &mut String::new(), &mut places);
+    places
+}
+
+/// Checks that a reference can lead to something in a result of this schema. What the schema leaves open passes.
+pub(crate) fn reaches(schema: &Value, reference: &Reference) -> Result<(), String> {
+    let segments = reference.path.segments();
+    let mut at = schema;
+    for (place, segment) in segments.iter().enumerate() {
+        let (key, index) = match segment {
+            Segment::Key(key) => (key.clone(), key.parse::<usize>().is_ok()),
+            Segment::Index(index) => (index.to_string(), true),
+        };
+        let properties = at.get("properties").and_then(Value::as_object);
+        let known = properties.and_then(|properties| properties.get(&key));
+        if place == 0 && known.is_none() && (key == "output" || key == "result") {
+            continue;
+        }
+        let kind = at.get("type").and_then(Value::as_str);
+        let closed = at.get("additionalProperties") == Some(&Value::Bool(false));
+        let wrong = |what: String| {
+            let mut text = format!("`{}`", reference.text);
+            if !reference.argument.is_empty() {
+                text = format!("at `{}`: {text}", reference.argument);
+            }
+            Err(format!("{text} leads nowhere: {what}"))
+        };
+        at = match (kind, known) {
+            (_, Some(known)) => known,
+            (Some("object"), None) if closed && at.get("patternProperties").is_none() => {
+                let has: Vec<_> = properties
+                    .into_iter()
+                    .flat_map(serde_json::Map::keys)
+                    .map(|key| format!("`{key}`"))
+                    .collect();
+                return wrong(format!(
+                    "the result has no member `{key}`, but {}",
+                    has.join(", ")
+                ));
+            }
+            (Some("array"), None) if !index => {
+                return wrong(format!("an array has no member `{key}`"));
+            }
+            (Some("array"), None) => match at.get("items") {
+                Some(items) => items,
+                None => return Ok(()),
+            },
+            (Some(kind @ ("string" | "number" | "integer" | "boolean" | "null")), None) => {
+                return wrong(format!("a {kind} has no member `{key}`"));
+            }
+            _ => return Ok(()),
+        };
+    }
+    Ok(())
 }
 
 /// Returns true if the error stays whatever the open places turn out to hold.

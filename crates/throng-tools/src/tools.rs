@@ -11,7 +11,7 @@ use serde_json::Value;
 use throng_exec::{Limit, RetryPolicy};
 
 use crate::schema::{BadSchema, Schema};
-use crate::{Access, Effect, FailurePolicy, Tool, ToolSpec};
+use crate::{Access, Declared, Effect, FailurePolicy, Tool, ToolSpec};
 
 /// The tools that calls may name. Cheap to clone.
 ///
@@ -116,6 +116,9 @@ pub struct ToolEntry {
     timeout: Option<Duration>,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) on_failure: Option<FailurePolicy>,
+    pub(crate) takes: Vec<(Arc<str>, u64)>,
+    pub(crate) starts_early: bool,
+    sequential: bool,
 }
 
 type AccessRule = Box<dyn Fn(&Value) -> Option<Vec<Access>> + Send + Sync>;
@@ -138,6 +141,9 @@ impl ToolEntry {
             timeout: None,
             retry: None,
             on_failure: None,
+            takes: Vec::new(),
+            starts_early: false,
+            sequential: false,
         }
     }
 
@@ -191,6 +197,41 @@ impl ToolEntry {
         self
     }
 
+    /// Has each attempt take so many units of a pool of the executor; see
+    /// [`ToolExecutorBuilder::pool`](crate::ToolExecutorBuilder::pool).
+    #[must_use]
+    pub fn takes(mut self, pool: impl Into<Arc<str>>, units: u64) -> Self {
+        self.takes.push((pool.into(), units));
+        self
+    }
+
+    /// Has each attempt take so many units of the pool `cpu`.
+    #[must_use]
+    pub fn cpu(self, units: u64) -> Self {
+        self.takes("cpu", units)
+    }
+
+    /// Has each attempt take so many units of the pool `memory`.
+    #[must_use]
+    pub fn memory(self, units: u64) -> Self {
+        self.takes("memory", units)
+    }
+
+    /// Has calls of the tool run one at a time, in the order of emission.
+    #[must_use]
+    pub fn sequential(mut self) -> Self {
+        self.sequential = true;
+        self
+    }
+
+    /// Says that calls of the tool may begin before the message which they are in is complete, whatever their effect. See
+    /// [`PlanStream`](crate::PlanStream).
+    #[must_use]
+    pub fn starts_early(mut self) -> Self {
+        self.starts_early = true;
+        self
+    }
+
     /// Returns the tool.
     pub fn tool(&self) -> &Arc<dyn Tool> {
         &self.tool
@@ -222,6 +263,17 @@ impl ToolEntry {
             None if self.trusted => self.tool.accesses(arguments),
             None => None,
         }
+    }
+
+    /// Returns what is known of a call with these arguments, as far as it is believed.
+    pub fn declared(&self, arguments: &Value) -> Declared {
+        let sequential = self.trusted && self.spec().sequential;
+        let accesses = self.accesses_of(arguments);
+        match accesses {
+            Some(accesses) => Declared::accesses(accesses),
+            None => Declared::nothing(),
+        }
+        .sequential(sequential || self.sequential)
     }
 
     /// Returns how long one attempt may take, if that is set.

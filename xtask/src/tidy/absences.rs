@@ -22,7 +22,7 @@ const ONLY_IN: &[(&[&str], &[&str])] = &[
         ],
         &["throng-cli"],
     ),
-    (&["reqwest"], &["throng-llm", "throng-tools"]),
+    (&["reqwest"], &["throng-llm", "throng-tools", "throng-mcp"]),
     (&["petgraph"], &["throng-tools"]),
     (&["rusqlite", "libsqlite3-sys"], &["throng-store"]),
     (&["rmcp"], &["throng-mcp"]),

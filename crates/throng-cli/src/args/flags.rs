@@ -21,6 +21,8 @@ pub(crate) const PROVIDER: u8 = 1;
 pub(crate) const RUN: u8 = 2;
 /// Flags of the commands that send prompts of the user.
 pub(crate) const CALL: u8 = 3;
+/// Flags of `stats prune`.
+pub(crate) const STATS: u8 = 4;
 
 impl<const SCOPE: u8> Flags<SCOPE> {
     /// Returns the settings that were given as flags.
@@ -34,6 +36,7 @@ impl<const SCOPE: u8> Flags<SCOPE> {
             Scope::Provider => SCOPE == PROVIDER,
             Scope::Run => SCOPE == RUN,
             Scope::Call => SCOPE == CALL,
+            Scope::Stats => SCOPE == STATS,
         })
     }
 }
@@ -120,10 +123,10 @@ fn arg(setting: &'static Setting) -> Arg {
             } else {
                 arg
             };
-            if setting.key == "run.max-concurrent" {
-                arg.short('c')
-            } else {
-                arg
+            match setting.key {
+                "run.max-concurrent" => arg.short('c'),
+                "store" => arg.visible_alias("db"),
+                _ => arg,
             }
         }
     }

@@ -6,7 +6,10 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 
 use super::flags::{Flags, GLOBAL};
-use super::{BenchArgs, ModelsArgs, RunArgs, SimArgs, VoteArgs};
+use super::{
+    AgentArgs, BenchArgs, ModelsArgs, ParseArgs, RunArgs, SimArgs, SimulateArgs, StatsArgs, ToolsArgs,
+    VoteArgs,
+};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -21,8 +24,13 @@ Examples:
   throng run questions.jsonl --out answers.jsonl --resume    go on after an interruption
   throng vote 'Which planet is the largest?' --agents 7      the answer that most of seven agents give
   throng models --provider anthropic         what a provider offers, and what it costs
+  throng tools plan.json --tools throng.toml    a plan of tool calls, as fast as its dependencies allow
+  throng agent 'Which file is the largest?' --tools throng.toml    a model that calls tools until it answers
+  throng parse < answer.txt                  the JSON in an answer, repaired
   throng bench                               what concurrency brings, measured
   throng sim --fail 0.1 --rpm 600            a model server that misbehaves, for testing other clients
+  throng stats                               what was recorded: times, overlap, success
+  throng simulate graph.json --limit 16      how long a graph of tool calls would take
   throng config show --origin                every setting, and what set it";
 
 /// Runs many LLM prompts at once, within limits, every one accounted for
@@ -72,8 +80,13 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     Vote(Box<VoteArgs>),
     Models(Box<ModelsArgs>),
+    Tools(Box<ToolsArgs>),
+    Agent(Box<AgentArgs>),
+    Parse(Box<ParseArgs>),
     Bench(Box<BenchArgs>),
     Sim(Box<SimArgs>),
+    Stats(Box<StatsArgs>),
+    Simulate(Box<SimulateArgs>),
     /// Show the configuration
     Config {
         #[command(subcommand)]
@@ -120,13 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_has_its_flag_in_run() {
+    fn every_setting_has_its_flag() {
         let mut cli = Cli::command();
         cli.build();
         let run = cli.find_subcommand("run").unwrap();
+        let stats = cli.find_subcommand("stats").unwrap();
+        let prune = stats.find_subcommand("prune").unwrap();
         for setting in SETTINGS {
             let flag = setting.flag();
-            let arg = run
+            let command = match setting.scope {
+                Scope::Stats => prune,
+                _ => run,
+            };
+            let arg = command
                 .get_arguments()
                 .find(|arg| arg.get_long() == flag.strip_prefix("--"));
             assert!(arg.is_some(), "{flag} of {:?}", setting.scope);

@@ -22,6 +22,7 @@ use crate::input::{Feed, Fingerprints, PromptSource, Scan, ScanOptions, SeenIds,
 use crate::output::{Existing, OnExisting, Opened, Sink};
 use crate::provider::{Extras, Provider};
 use crate::settings::{Origin, Settings};
+use crate::stats::Recorder;
 use crate::template::Template;
 use crate::ui::{OutputMode, counted};
 use crate::vote::Rules;
@@ -146,6 +147,7 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliEr
             sink.name()
         ));
     }
+    let recorder = Recorder::of(settings, layers)?;
     let total = scanned.as_ref().map(|scan| scan.records - scan.done);
     let existing = Arc::new(existing);
     let counts = Arc::new(Counts::default());
@@ -185,6 +187,7 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> Result<ExitStatus, CliEr
         summary_file,
         same,
         rules,
+        recorder,
         compare: args.compare_sequential.map(|n| u64::from(n.get())),
         progress: settings.switch("progress"),
     };

@@ -28,6 +28,7 @@ use crate::input::{Fingerprints, Scan, Task};
 use crate::output::{Existing, LineAbout, ResultLine, Sink, WriteFailed};
 use crate::provider::{Extras, Provider, Stop};
 use crate::signals::Signals;
+use crate::stats::Recorder;
 use crate::ui::{Ui, counted};
 use crate::vote::{AgentCaller, Poll, Rules, Voter};
 
@@ -63,6 +64,8 @@ pub(crate) struct Campaign {
     pub(crate) same: Option<Same>,
     /// How agents vote on each prompt.
     pub(crate) rules: Option<Rules>,
+    /// Where it is recorded how the run went.
+    pub(crate) recorder: Option<Recorder>,
     /// How many prompts are run one by one first.
     pub(crate) compare: Option<u64>,
     /// Whether progress is shown.
@@ -232,6 +235,13 @@ pub(crate) async fn drive(campaign: Campaign) -> Result<ExitStatus, CliError> {
         agents,
         bill: BillLine::of(&extras),
     };
+    if let Some(recorder) = campaign.recorder {
+        let outcomes = |kind| ending.written.counts.of(kind);
+        // The answers are there: what is not recorded is no reason to call the run a failure.
+        if let Err(error) = recorder.record("run", summary.wall, &calls, outcomes).await {
+            ui.warn(&format!("the run is not recorded: {}", error.message()));
+        }
+    }
     let report = Summary::new(
         &summary,
         &calls,

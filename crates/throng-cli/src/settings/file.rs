@@ -121,6 +121,8 @@ impl Reader<'_> {
             };
             match value.get_ref() {
                 DeValue::Table(inner) if key == "run" => self.table("run", profile, inner)?,
+                // Those of `throng tools` and `throng agent`, which read them themselves.
+                DeValue::Table(_) if matches!(&*key, "tools" | "mcp") && profile.is_none() => {}
                 DeValue::Table(profiles) if key == "profile" && profile.is_none() => {
                     self.profiles(profiles)?;
                 }

@@ -44,6 +44,8 @@ pub(crate) struct Layers {
     pub(crate) user_file: Option<PathBuf>,
     /// Where answers are kept that can be asked for again; it need not exist.
     pub(crate) cache_folder: Option<PathBuf>,
+    /// Where runs are recorded if nothing else is said; it need not exist.
+    pub(crate) store_file: Option<PathBuf>,
     /// `--config`.
     pub(crate) config: Option<PathBuf>,
     /// `--no-config`.
@@ -124,12 +126,16 @@ impl Layers {
         let user_file = base
             .as_ref()
             .map(|base| base.config_dir().join("throng").join("config.toml"));
+        let store_file = base
+            .as_ref()
+            .map(|base| base.data_dir().join("throng").join("throng.db"));
         let cache_folder = base.map(|base| base.cache_dir().join("throng").join("answers"));
         Self {
             env: std::env::vars_os().collect(),
             folder: std::env::current_dir().unwrap_or_default(),
             user_file,
             cache_folder,
+            store_file,
             ..Self::default()
         }
     }

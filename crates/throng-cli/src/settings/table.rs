@@ -14,6 +14,8 @@ pub(crate) enum Scope {
     Call,
     /// By `run`.
     Run,
+    /// By `stats prune`.
+    Stats,
 }
 
 /// One setting.
@@ -111,6 +113,38 @@ pub(crate) static SETTINGS: &[Setting] = &[
         default: None,
         bare: None,
         help: "Append log lines to this file instead of standard error",
+        more: "",
+    },
+    Setting {
+        key: "store",
+        scope: Scope::Global,
+        group: "Global options",
+        kind: Kind::Path,
+        default: None,
+        bare: None,
+        help: "The file of what is recorded for `stats`; --db is the same",
+        more: "Without it the file is `throng/throng.db` in the user's folder for data (`$XDG_DATA_HOME`, \
+               `~/.local/share` if unset). It is a SQLite file.",
+    },
+    Setting {
+        key: "keep",
+        scope: Scope::Stats,
+        group: "What is kept",
+        kind: Kind::List,
+        default: None,
+        bare: None,
+        help: "How long a kind is kept in the store, as KIND=TIME; may be repeated",
+        more: "The kinds are run, tool-batch, metric, journal, test-run and flaky-result. A time is such as 24h, 7d or \
+               `forever`. Without it: test-run=24h, flaky-result=7d, run=30d, tool-batch=30d, journal=30d, metric=90d.",
+    },
+    Setting {
+        key: "keep-bytes",
+        scope: Scope::Stats,
+        group: "What is kept",
+        kind: Kind::Count(0, u64::MAX),
+        default: None,
+        bare: None,
+        help: "Most bytes of data that stay in the store; over it the oldest goes, but for journals",
         more: "",
     },
     Setting {
@@ -238,6 +272,17 @@ pub(crate) static SETTINGS: &[Setting] = &[
         help: "JSON file of prices, which win over those that the program carries",
         more: "In LiteLLM's format: an object of models, each with `input_cost_per_token` and `output_cost_per_token` in \
                dollars. Prices change: those that the program carries may be out of date.",
+    },
+    Setting {
+        key: "run.record-stats",
+        scope: Scope::Run,
+        group: "Recordings, cache and cost",
+        kind: Kind::Toggle,
+        default: Some("false"),
+        bare: Some("true"),
+        help: "Record how the run went in the store, for `throng stats`",
+        more: "Counts and times only: no prompts, no answers, no ids. What is too old by then is removed, as by \
+               `throng stats prune`.",
     },
     Setting {
         key: "run.system",

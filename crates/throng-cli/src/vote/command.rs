@@ -1,6 +1,5 @@
 //! `throng vote`: one question, several agents, one answer.
 
-use std::io::Read as _;
 use std::sync::Arc;
 
 use throng_exec::{Attempt, Ballot, Runner};
@@ -16,13 +15,10 @@ use crate::args::VoteArgs;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::explain;
-use crate::input::{Fingerprints, Prompt, Task};
+use crate::input::{Fingerprints, Prompt, Task, question};
 use crate::provider::{Extras, Provider};
 use crate::run::{Answerer, Caller, Health, Limits, Shape, runtime};
 use crate::signals::interruption;
-
-/// A longer question is refused.
-const MAX_QUESTION: u64 = 1 << 20;
 
 /// Asks the agents and prints what they decide.
 ///
@@ -56,30 +52,6 @@ pub(crate) fn vote(context: &Context, args: &VoteArgs) -> Result<ExitStatus, Cli
         &rules,
         question,
     ))
-}
-
-/// Reads the question.
-fn question(text: &str) -> Result<String, CliError> {
-    let mut question = text.to_owned();
-    if text == "-" {
-        question.clear();
-        std::io::stdin()
-            .take(MAX_QUESTION + 1)
-            .read_to_string(&mut question)
-            .map_err(|error| {
-                CliError::usage("cannot read the question from standard input")
-                    .cause(&error)
-                    .hint("it must be text in UTF-8")
-            })?;
-        question.truncate(question.trim_end_matches(['\r', '\n']).len());
-    }
-    if question.len() as u64 > MAX_QUESTION {
-        return Err(CliError::usage("the question is over 1 MiB").hint("ask something shorter"));
-    }
-    if question.trim().is_empty() {
-        return Err(CliError::usage("the question is empty").hint("write it behind `throng vote`, in quotes"));
-    }
-    Ok(question)
 }
 
 async fn ask(

@@ -12,7 +12,7 @@ pub(super) fn status_error(peer: &Peer, facts: &Facts, body: &[u8], location: Op
     let text = String::from_utf8_lossy(body);
     let fault = Fault::from_body(&text);
     // The raw text is scrubbed whole before it is cut: a key must not survive because the cut went through it.
-    let raw = crate::secret::scrub(&text, &peer.secrets).into_owned();
+    let raw = throng_core::scrub(&text, &peer.secrets).into_owned();
     let provider = Arc::clone(&peer.provider);
     let error = if (300..400).contains(&facts.status) {
         let to = location.unwrap_or_else(|| "an unnamed place".to_owned());
@@ -28,7 +28,7 @@ pub(super) fn status_error(peer: &Peer, facts: &Facts, body: &[u8], location: Op
         } else {
             &fault.message
         };
-        let message = crate::secret::scrub(message, &peer.secrets);
+        let message = throng_core::scrub(message, &peer.secrets);
         LlmError::from_status(fault.kind(Some(facts.status)), provider, facts.status, message)
             .with_code(fault.code.clone())
             .with_overflow(fault.overflow())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use throng_core::scrub;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
@@ -16,7 +17,6 @@ use super::transport::{Peer, send};
 use crate::encode::{self, Options};
 use crate::middleware::Tap;
 use crate::reply::Reply;
-use crate::secret::scrub;
 use crate::span::{CallSpan, record_failure};
 use crate::wire::Decoder;
 use crate::{CallContext, ErrorKind, EventStream, Limits, LlmClient, LlmError, Request, Timeouts, Wire};

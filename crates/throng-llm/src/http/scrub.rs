@@ -1,14 +1,13 @@
 //! Cuts keys out of bytes that came in pieces, also where a key was split over several of them.
 
-use crate::Secret;
-use crate::secret::{MIN_SCRUBBED, REDACTED};
+use throng_core::Secret;
 
 /// Replaces every secret in the pieces of a body. The replacement stands where the secret began; the pieces after it
 /// lose their share. The beginning of a secret at the end of the body goes as well.
 pub(super) fn scrub_pieces(pieces: &mut [Vec<u8>], secrets: &[Secret]) {
     for secret in secrets {
         let plain = secret.expose();
-        if plain.len() < MIN_SCRUBBED {
+        if plain.len() < Secret::MIN_SCRUBBED {
             continue;
         }
         scrub_one(pieces, plain.as_bytes());
@@ -26,7 +25,7 @@ fn scrub_one(pieces: &mut [Vec<u8>], secret: &[u8]) {
         .map(|at| (at, at + secret.len()))
         .collect();
     let rest = cuts.last().map_or(0, |(_, end)| *end);
-    let partial = (MIN_SCRUBBED..secret.len()).rev().find(|len| {
+    let partial = (Secret::MIN_SCRUBBED..secret.len()).rev().find(|len| {
         whole
             .get(rest..)
             .is_some_and(|tail| tail.ends_with(&secret[..*len]))
@@ -43,7 +42,7 @@ fn scrub_one(pieces: &mut [Vec<u8>], secret: &[u8]) {
         for &(from, to) in cuts.iter().filter(|(from, to)| *from < end && *to > start) {
             kept.extend_from_slice(&whole[at..from.clamp(at, end)]);
             if from >= start {
-                kept.extend_from_slice(REDACTED.as_bytes());
+                kept.extend_from_slice(Secret::REDACTED.as_bytes());
             }
             at = to.min(end);
         }

@@ -1,24 +1,24 @@
 //! A call while it is recorded. Whoever takes part in the call holds the tape; with the last of them it is written, so
 //! that a call that is dropped anywhere is recorded as dropped.
 
-use std::pin::Pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http_body_util::BodyDataStream;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use throng_core::scrub;
 use tokio::time::Instant;
 
 use super::cassette::{Cassette, Chunk, Ended, Failure, How, Piece, Response, Sent, VERSION, causes};
 use super::recorder::{CallKey, Recorder};
 use super::scrub::scrub_pieces;
 use crate::middleware::Observe;
-use crate::secret::scrub;
 use crate::{ErrorKind, LlmError, Secret, StreamEvent, Wire};
 
 /// Headers of answers that say something to this crate, or to people who look for a cause.
@@ -292,16 +292,13 @@ impl Drop for Shared {
 
 /// The body of an answer, which may be recorded.
 pub(super) struct Body {
-    bytes: BodyDataStream<reqwest::Body>,
+    response: reqwest::Response,
     tape: Option<Tape>,
 }
 
 impl Body {
-    pub(super) fn new(body: reqwest::Body, tape: Option<Tape>) -> Self {
-        Self {
-            bytes: BodyDataStream::new(body),
-            tape,
-        }
+    pub(super) fn new(response: reqwest::Response, tape: Option<Tape>) -> Self {
+        Self { response, tape }
     }
 }
 
@@ -309,7 +306,9 @@ impl Stream for Body {
     type Item = Result<Bytes, reqwest::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = std::task::ready!(Pin::new(&mut self.bytes).poll_next(cx));
+        // The future keeps nothing between two polls: all that is read stays in the response. The body as a stream of its
+        // own would need a further feature of reqwest, and the body taken out is wrapped once more.
+        let item = std::task::ready!(pin!(self.response.chunk()).poll(cx)).transpose();
         if let Some(tape) = &self.tape {
             match &item {
                 Some(Ok(bytes)) => tape.chunk(bytes),

@@ -110,14 +110,12 @@ pub(super) async fn send(
             .map_err(|error| send_error(peer, timeouts, error))
     };
     let response = within(peer, sending, timeouts, cx, start).await??;
-    let target = response.url().clone();
-    let response = reqwest_to_http(response);
     let facts = Facts::read(response.status().as_u16(), response.headers());
-    let location = headers::location_host(response.headers(), &target);
+    let location = headers::location_host(response.headers(), response.url());
     if let Some(tape) = tape {
         tape.head(facts.status, response.headers());
     }
-    let mut body = Body::new(response.into_body(), tape.cloned());
+    let mut body = Body::new(response, tape.cloned());
     if (200..300).contains(&facts.status) {
         return Ok((facts, body));
     }
@@ -133,11 +131,6 @@ pub(super) async fn send(
     // A body that breaks off or is late still leaves the status and what came of it.
     let _ = within(peer, reading, timeouts, cx, start).await?;
     Err(status_error(peer, &facts, &error, location))
-}
-
-/// Takes the parts of a response: only the body by itself can be polled without further features of reqwest.
-fn reqwest_to_http(response: reqwest::Response) -> ::http::Response<reqwest::Body> {
-    response.into()
 }
 
 fn send_error(peer: &Peer, timeouts: &Timeouts, error: reqwest::Error) -> LlmError {

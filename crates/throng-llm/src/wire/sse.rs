@@ -140,6 +140,17 @@ impl SseDecoder {
         self.keep(bytes)
     }
 
+    /// Returns true if the bytes that come next begin an event, of which nothing has arrived, and it may have so many bytes.
+    pub(super) fn begins_event(&self, bytes: usize) -> bool {
+        self.bom == BOM.len()
+            && !self.after_cr
+            && !self.has_data
+            && !self.failed
+            && self.line.is_empty()
+            && self.event.is_empty()
+            && bytes <= self.limit
+    }
+
     /// Keeps the beginning of a line. Of a comment only the colon is kept.
     fn keep(&mut self, bytes: &[u8]) -> Result<(), EventTooLarge> {
         if self.line.first() == Some(&b':') {

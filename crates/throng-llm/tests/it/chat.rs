@@ -236,6 +236,67 @@ fn bodies_that_are_no_answer() {
 }
 
 #[test]
+fn frames_that_repeat_mean_the_same_however_they_are_cut() {
+    let frame = |text: &str| {
+        format!(r#"{{"id":"c1","choices":[{{"index":0,"delta":{{"content":"{text}"}}}}],"n":1}}"#)
+    };
+    let event = |text: &str| format!("data: {}\n\n", frame(text));
+    let odd: [Vec<u8>; 14] = [
+        event("").into(),
+        event("wörld 🦀").into(),
+        event(r#"a\"b\\"#).into(),
+        event(r"\ud83e").into(),
+        event(r"\udd80").into(),
+        event("a\tb").into(),
+        event("a\",\"b\":\"c").into(),
+        [b"data: ", frame("\u{7f}").as_bytes(), b"\r\n\r\n"].concat(),
+        [b"data:", frame("a").as_bytes(), b"\r\r"].concat(),
+        [b"event: error\n", event("a").as_bytes()].concat(),
+        [b"event: x\n", event("a").as_bytes()].concat(),
+        [b"data: x\n", event("a").as_bytes()].concat(),
+        [b": no end ", event("a").as_bytes()].concat(),
+        event("~")
+            .bytes()
+            .map(|byte| if byte == b'~' { 0xff } else { byte })
+            .collect(),
+    ];
+    for odd in &odd {
+        let last = sse(&[&finish("stop"), "[DONE]"]);
+        let events = [
+            event("Hi").into(),
+            event(" there").into(),
+            odd.clone(),
+            event("!").into(),
+            last.into(),
+        ];
+        let whole: Vec<u8> = events.concat();
+        let expect = decode(whole.chunks(1)).trace();
+        let shown = String::from_utf8_lossy(&whole);
+        assert_eq!(
+            decode([whole.as_slice()]).trace(),
+            expect,
+            "in one piece: {shown}"
+        );
+        assert_eq!(
+            decode(events.iter().map(Vec::as_slice)).trace(),
+            expect,
+            "event by event: {shown}"
+        );
+        for at in 0..whole.len() {
+            let (a, b) = whole.split_at(at);
+            assert_eq!(decode([a, b]).trace(), expect, "cut at {at}: {shown}");
+        }
+        let limits = Limits::default().with_event_bytes(event(" ther").len() - 2);
+        let cut = |pieces: Vec<&[u8]>| decode_within(Wire::OpenAiChat, limits, pieces).trace();
+        assert_eq!(
+            cut(events.iter().map(Vec::as_slice).collect()),
+            cut(whole.chunks(1).collect()),
+            "limited: {shown}"
+        );
+    }
+}
+
+#[test]
 fn a_bom_costs_nothing() {
     let body = format!("\u{feff}{}", hello());
     assert_eq!(decode([body.as_bytes()]).succeeded().text, "Hello");

@@ -253,6 +253,43 @@ async fn after_the_last_word_the_rest_is_waited_for_briefly() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_rest_is_waited_for_briefly_where_no_other_clock_runs() {
+    let start = Instant::now();
+    let timeouts = Timeouts::default()
+        .with_first_content(s(1))
+        .with_idle(Duration::MAX)
+        .with_total(Duration::MAX);
+    let first = stream::iter([Ok(Bytes::from(frame(&delta("Hi"))))]);
+    let decoder = Decoder::new(Wire::OpenAiChat, "test", Limits::default());
+    let body = first.chain(body(vec![(s(20), frame(&finish("stop")))]));
+    let ended = collect(events(body, decoder, timeouts, &CallContext::new())).await;
+    assert_eq!(ended.succeeded().text, "Hi");
+    assert_eq!(start.elapsed().as_secs(), 25, "20 s and the tail");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_goes_from_task_to_task_is_woken_where_it_is() {
+    let token = tokio_util::sync::CancellationToken::new();
+    let cx = CallContext::new().with_cancellation(token.clone());
+    let mut answers = reply(body(vec![(s(1), frame(&delta("Hi")))]), &cx);
+    let tried = tokio::time::timeout(Duration::from_millis(500), answers.next()).await;
+    assert!(tried.is_err(), "nothing has come");
+    let waiting = tokio::spawn(async move {
+        let mut rest = Vec::new();
+        while let Some(event) = answers.next().await {
+            rest.push(event);
+        }
+        rest
+    });
+    sleep(s(3)).await;
+    token.cancel();
+    let rest = waiting.await.expect("it does not panic");
+    let last = rest.last().expect("an error comes");
+    let error = last.as_ref().expect_err("it was cancelled");
+    assert_eq!(error.kind(), &ErrorKind::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_broken_connection_keeps_what_came_and_says_so() {
     let broken: Body = Box::pin(stream::iter([
         Ok(Bytes::from(frame(&delta("Hi")))),

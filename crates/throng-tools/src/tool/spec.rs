@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::Access;
+use crate::AccessTemplate;
 
 /// What repeating a call does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -45,6 +45,10 @@ pub struct ToolSpec {
     pub effect: Effect,
     /// How long one attempt may take. `None` leaves it to the executor.
     pub timeout: Option<Duration>,
+    /// What calls touch. `None`: nothing is declared; an empty list: nothing that is shared.
+    pub touches: Option<Vec<AccessTemplate>>,
+    /// Whether calls of this tool run one at a time, in the order of emission.
+    pub sequential: bool,
 }
 
 impl ToolSpec {
@@ -57,6 +61,8 @@ impl ToolSpec {
             output: None,
             effect: Effect::Unknown,
             timeout: None,
+            touches: None,
+            sequential: false,
         }
     }
 
@@ -105,10 +111,5 @@ impl ToolSpec {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
-    }
-
-    /// Returns what a call with these arguments reads and writes, or `None` if that is not known.
-    pub fn accesses(&self, _arguments: &Value) -> Option<Vec<Access>> {
-        None
     }
 }

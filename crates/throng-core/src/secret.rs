@@ -1,22 +1,20 @@
 //! Keys. A [`Secret`] never shows its text by itself, and what servers echo of it is cut out of their answers.
 
-#[cfg(feature = "http")]
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-
-/// What stands in the place of a key.
-pub(crate) const REDACTED: &str = "[redacted]";
-
-/// A shorter text than this is not looked for in answers: it would match ordinary words.
-#[cfg(feature = "http")]
-pub(crate) const MIN_SCRUBBED: usize = 4;
 
 /// A key or another text that must not be shown. `Debug` prints `[redacted]`; there is no `Display`.
 #[derive(Clone)]
 pub struct Secret(Arc<str>);
 
 impl Secret {
+    /// What is shown in the place of a secret.
+    pub const REDACTED: &str = "[redacted]";
+
+    /// A shorter secret than this, in bytes, is not looked for in texts: it would match ordinary words.
+    pub const MIN_SCRUBBED: usize = 4;
+
     /// Makes a secret of a text. White space around it goes: keys read from files end with a line end.
     pub fn new(text: impl AsRef<str>) -> Self {
         Self(text.as_ref().trim().into())
@@ -42,37 +40,45 @@ impl From<String> for Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(REDACTED)
+        f.write_str(Self::REDACTED)
     }
 }
 
 /// Returns `text` without the secrets in it, also without the beginning of one at the very end, where the text may
 /// have been cut.
-#[cfg(feature = "http")]
-pub(crate) fn scrub<'a>(text: &'a str, secrets: &[Secret]) -> Cow<'a, str> {
+///
+/// # Examples
+///
+/// ```
+/// use throng_core::{Secret, scrub};
+///
+/// let keys = [Secret::new("sk-0123")];
+/// assert_eq!(scrub("the key sk-0123 is wrong", &keys), "the key [redacted] is wrong");
+/// ```
+pub fn scrub<'a>(text: &'a str, secrets: &[Secret]) -> Cow<'a, str> {
     let mut text = Cow::Borrowed(text);
     for secret in secrets
         .iter()
         .map(Secret::expose)
-        .filter(|secret| secret.len() >= MIN_SCRUBBED)
+        .filter(|secret| secret.len() >= Secret::MIN_SCRUBBED)
     {
         if text.contains(secret) {
-            text = Cow::Owned(text.replace(secret, REDACTED));
+            text = Cow::Owned(text.replace(secret, Secret::REDACTED));
         }
         let cut = secret
             .char_indices()
             .map(|(at, _)| at)
             .rev()
-            .find(|&at| at >= MIN_SCRUBBED && text.ends_with(&secret[..at]));
+            .find(|&at| at >= Secret::MIN_SCRUBBED && text.ends_with(&secret[..at]));
         if let Some(cut) = cut {
             let keep = text.len() - cut;
-            text = Cow::Owned(format!("{}{REDACTED}", &text[..keep]));
+            text = Cow::Owned(format!("{}{}", &text[..keep], Secret::REDACTED));
         }
     }
     text
 }
 
-#[cfg(all(test, feature = "http"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
