@@ -111,6 +111,11 @@ impl Rules {
         Self(rules)
     }
 
+    /// Returns the rules, in the order in which they are tried.
+    pub fn rules(&self) -> &[Rule] {
+        &self.0
+    }
+
     /// Returns what the first rule that applies says to do.
     pub fn plan(&self, snapshot: &Value) -> Option<&[Step]> {
         self.0
