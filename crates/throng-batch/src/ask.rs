@@ -1,13 +1,14 @@
 //! One call of the model for some agents: the executor's job, and what is told while the answer comes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use throng_core::Usage;
 use throng_exec::{Attempt, Runner};
 use throng_json::Ending;
-use throng_llm::{CallContext, ErrorKind, FinishReason, LlmClient, LlmError, Request, StreamEvent};
+use throng_llm::{CallContext, Clock, ErrorKind, FinishReason, LlmClient, LlmError, Request, StreamEvent};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,8 @@ pub(crate) struct Ask<P> {
     pub(crate) request: Arc<Request>,
     pub(crate) how: How,
     pub(crate) client: Arc<dyn LlmClient>,
+    /// How many plans were told, by any attempt.
+    pub(crate) given: AtomicUsize,
     /// Cancelled when nobody waits for it any longer.
     pub(crate) cancel: CancellationToken,
     /// Unbounded: an answer is bounded by the limits of the client, and the batch reads as fast as it comes.
@@ -94,6 +97,12 @@ impl<P: AgentPlan> Runner<Arc<Ask<P>>> for Asker {
             usage: Usage::NONE,
             first_chunk: None,
         };
+        if !cx.is_hedge() && ask.given.load(Ordering::SeqCst) > 0 {
+            // The attempt before this one ran out of time with some plans told. Those agents need not be asked about again.
+            let message = "ran out of time within the answer";
+            let error = LlmError::new(ErrorKind::Timeout(Clock::Total), ask.client.provider(), message);
+            return Ok(reading.end(&Stop::Broken, Some(error)));
+        }
         let answer = tokio::select! {
             biased;
             () = ask.cancel.cancelled() => Ok(Stop::Abandoned),
@@ -180,6 +189,9 @@ impl<P: AgentPlan> Reading<'_, P> {
     }
 
     fn send(&self, found: Found<P>) {
+        if matches!(found, Found::Plan { .. }) {
+            self.ask.given.fetch_add(1, Ordering::SeqCst);
+        }
         // A batch that no longer listens has been dropped, and this call with it.
         let _ = self.ask.told.send(Told {
             call: self.ask.number,
@@ -220,7 +232,10 @@ impl<P: AgentPlan> Reading<'_, P> {
                 .map(|place| self.collector.lack(place).cloned())
                 .collect(),
             repairs: self.collector.repairs,
-            plans: self.collector.plans_found,
+            plans: self
+                .collector
+                .plans_found
+                .max(self.ask.given.load(Ordering::SeqCst)),
             unknown: std::mem::take(&mut self.collector.unknown),
             error,
         }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use serde_json::Value;
-use throng_core::{Classify as _, Outcome};
+use throng_core::Outcome;
 use throng_exec::Finished;
 use throng_llm::{ErrorKind, LlmClient, LlmError, Message};
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -328,6 +329,7 @@ impl<S: Snapshot, P: AgentPlan> Batch<S, P> {
                 stream: settings.stream,
             },
             client: Arc::clone(&self.client),
+            given: AtomicUsize::new(0),
             cancel: CancellationToken::new(),
             told: told.clone(),
         }
@@ -594,10 +596,16 @@ impl<S: Snapshot, P: AgentPlan> Batch<S, P> {
         match error.kind() {
             ErrorKind::ContextOverflow => self.too_large(ask, Some(error)),
             // One agent may be the cause: the others get a request without it.
-            ErrorKind::ContentFilter | ErrorKind::BadRequest => {
+            ErrorKind::ContentFilter | ErrorKind::BadRequest | ErrorKind::TooLarge(_) => {
                 self.cap = self.cap.min(ask.agents.len() / 2).max(1);
             }
-            _ if !error.classify().is_retryable() => self.hopeless = true,
+            // These would end every other call too.
+            ErrorKind::Auth
+            | ErrorKind::NotFound
+            | ErrorKind::QuotaExhausted
+            | ErrorKind::Cancelled
+            | ErrorKind::CostLimit
+            | ErrorKind::UnknownPrice => self.hopeless = true,
             _ => {}
         }
     }

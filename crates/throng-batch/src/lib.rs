@@ -1,4 +1,6 @@
 //! Packs many agents into one prompt; the modules below hold one subject each.
+//!
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod agent;

@@ -12,7 +12,7 @@ use throng_batch::{
 use throng_exec::{Executor, RetryPolicy};
 use throng_llm::{ErrorKind, FinishReason};
 
-use crate::support::{Model, Move, agent, agents, builder, check, plan};
+use crate::support::{Asked, Model, Move, agent, agents, builder, check, plan};
 
 fn n(n: usize) -> NonZeroUsize {
     NonZeroUsize::new(n).unwrap()
@@ -577,5 +577,55 @@ async fn tools_of_a_call_replace_those_of_the_settings() {
     assert!(
         error.to_string().contains("`say` is not in the list of tools"),
         "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_runs_out_of_time_with_some_plans_given_is_not_made_again_for_all() {
+    let model = Model::new(|asked| {
+        let plans = asked.plans();
+        if asked.nth > 0 {
+            return vec![
+                Move::Text(json!(plans).to_string()),
+                Move::Finish(FinishReason::Stop),
+            ];
+        }
+        vec![Move::Text(format!("[{},", plans[0])), Move::Wait(60_000)]
+    });
+    let executor = Executor::builder()
+        .attempt_timeout(Duration::from_secs(1))
+        .retry(RetryPolicy::default())
+        .build()
+        .unwrap();
+    let executor = builder().executor(executor).build().unwrap();
+    let report = executor.plan(model.clone(), agents(3)).await.unwrap();
+    check(&report, 3);
+    assert_eq!(report.n_planned(), 3);
+    let asked: Vec<Vec<i64>> = model.requests().iter().map(Asked::secrets).collect();
+    assert_eq!(asked, [vec![1, 2, 3], vec![2, 3]]);
+    assert_eq!(
+        (report.calls[0].ending, report.calls[0].plans),
+        (CallEnding::Failed, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_one_request_ends_no_other() {
+    let model = Model::new(|asked| {
+        if asked.agents.len() == 2 && asked.secrets().contains(&1) {
+            return vec![Move::Fail(ErrorKind::NotRecorded)];
+        }
+        vec![
+            Move::Text(json!(asked.plans()).to_string()),
+            Move::Finish(FinishReason::Stop),
+        ]
+    });
+    let executor = builder().max_batch_size(n(2)).build().unwrap();
+    let report = executor.plan(model.clone(), agents(4)).await.unwrap();
+    check(&report, 4);
+    assert_eq!(
+        report.n_planned(),
+        4,
+        "the two are asked about one by one in the end"
     );
 }
