@@ -93,7 +93,7 @@ async fn every_fault_of_an_answer_over_a_socket() {
                             assert!(left > 0 && asked >= left, "{context}");
                         }
                         BatchFault::Corrupt => {
-                            assert!(again.is_none_or(|again| again <= n as usize), "{context}")
+                            assert!(again.is_none_or(|again| again <= n as usize), "{context}");
                         }
                         _ => assert_eq!(again, None, "{context}"),
                     }

@@ -174,7 +174,7 @@ async fn run(
         .any(by_model);
     if let Some(error) = refused.filter(|_| nobody) {
         let error = explain::unusable(&error, &provider.shown_url());
-        if report.n_planned() == 0 && !args.stream {
+        if report.n_planned() == 0 {
             return Err(error);
         }
         context
