@@ -13,7 +13,7 @@ use crate::exit::ExitStatus;
 use crate::settings::{Form, Layers, Settings, show};
 use crate::ui::{OutputMode, Ui, Verbosity, color_choice};
 use crate::{
-    agent, bench, codegen, logging, models, parse, provider, run, sim, simulate, stats, tools, vote,
+    agent, batch, bench, codegen, logging, models, parse, provider, run, sim, simulate, stats, tools, vote,
 };
 
 /// Runs the program.
@@ -98,6 +98,10 @@ fn prepare(mut cli: Cli) -> Result<(Context, Command), CliError> {
             flags.extend(std::mem::take(&mut args.provider).into_values());
             flags.extend(std::mem::take(&mut args.call).into_values());
         }
+        Command::Batch(args) => {
+            flags.extend(std::mem::take(&mut args.provider).into_values());
+            flags.extend(std::mem::take(&mut args.call).into_values());
+        }
         Command::Models(args) => flags.extend(std::mem::take(&mut args.provider).into_values()),
         Command::Bench(args) => flags.extend(std::mem::take(&mut args.provider).into_values()),
         Command::Stats(args) => {
@@ -135,6 +139,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitStatus, CliError>
         Command::Models(_) => models::models(context),
         Command::Tools(args) => tools::tools(context, &args),
         Command::Agent(args) => agent::agent(context, &args),
+        Command::Batch(args) => batch::batch(context, &args),
         Command::Parse(args) => parse::parse(context, &args),
         Command::Bench(args) => bench::bench(context, &args),
         Command::Sim(args) => sim::sim(context, &args),

@@ -386,6 +386,7 @@ mod tests {
             "models",
             "tools",
             "agent",
+            "batch",
             "parse",
             "bench",
             "sim",

@@ -79,7 +79,8 @@ impl ExitStatus {
                 "At least one job ended as failed, timed out, cancelled or panicked after its retries; its line in \
                  the output says why. Also when results could not be written, such as on a full disk: the run \
                  stops starting jobs, lets the running ones end, and keeps what was written. Run the same command \
-                 with `--resume` to do the rest. `throng vote`: there is no consensus."
+                 with `--resume` to do the rest. `throng vote`: there is no consensus. `throng batch`: an agent \
+                 has no plan."
             }
             Self::Usage => {
                 "Nothing was sent, except where standard input turns out to be wrong in the middle: then the jobs \

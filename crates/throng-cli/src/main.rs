@@ -4,6 +4,7 @@
 mod agent;
 mod app;
 mod args;
+mod batch;
 mod bench;
 mod codegen;
 mod error;

@@ -1,8 +1,9 @@
 //! Writes what a reply says: the usual answer in the form that was asked for, or what the script puts in its place.
 
+use crate::batch::Batch;
 use crate::call::{Call, Form, Function};
 use crate::config::SimConfig;
-use crate::reply::{Choice, Parts, Reply, ToolCall};
+use crate::reply::{Choice, Finish, Parts, Reply, ToolCall};
 use crate::schema::arguments;
 use crate::script::Behaviour;
 use crate::text::{DEFAULT_REASONING_TOKENS, answer, count_tokens, reasoning};
@@ -26,6 +27,23 @@ pub(crate) fn scripted_reply(
     prompt: u64,
     behaviour: &Behaviour,
 ) -> Option<Reply> {
+    if let Behaviour::Batch(fault) = behaviour {
+        let batch = Batch::read(&call.prompt)?;
+        let choice = |index| {
+            let (text, cut) = batch.spoilt(config, prompt, index, *fault);
+            let parts = Parts {
+                reasoning: configured_reasoning(config, call, prompt, index),
+                text: Some(text),
+                tools: Vec::new(),
+            };
+            let mut choice = Choice::new(parts, call);
+            if cut {
+                choice.finish = Finish::Length;
+            }
+            choice
+        };
+        return Some(reply(call, indices(config, call).map(choice).collect()));
+    }
     let parts = |index: u32| {
         Some(match behaviour {
             Behaviour::Text(text) => Parts {
@@ -81,7 +99,10 @@ fn usual(config: &SimConfig, call: &Call, prompt: u64, index: u32) -> Parts {
         };
     }
     let text = match &call.form {
-        Form::Text => answer(config.seed, prompt, index, &config.output_tokens),
+        Form::Text => match Batch::read(&call.prompt) {
+            Some(batch) => serde_json::Value::from(batch.plans(config, index)).to_string(),
+            None => answer(config.seed, prompt, index, &config.output_tokens),
+        },
         Form::JsonObject => {
             let text = answer(config.seed, prompt, index, &config.output_tokens);
             serde_json::json!({ "answer": text }).to_string()

@@ -21,6 +21,7 @@ pub(crate) enum Purpose {
     Reasoning = 10,
     ReasoningLength = 11,
     Signature = 12,
+    Batch = 13,
 }
 
 /// Returns the hash by which the server knows a prompt: the same for equal texts, on every machine and in every

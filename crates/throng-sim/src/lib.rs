@@ -6,6 +6,7 @@
 mod admit;
 mod api_error;
 mod attempts;
+mod batch;
 mod body;
 mod builder;
 mod call;
@@ -30,6 +31,7 @@ mod spoil;
 mod text;
 mod wire;
 
+pub use batch::BatchFault;
 pub use builder::SimConfigBuilder;
 pub use config::{InvalidConfig, ParallelStatus, SimConfig};
 pub use fault::{Fault, FaultMix};

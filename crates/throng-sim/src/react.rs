@@ -100,7 +100,8 @@ impl Scene<'_> {
                 | Behaviour::Text(_)
                 | Behaviour::ToolCalls(_)
                 | Behaviour::Reasoning
-                | Behaviour::Reply(_),
+                | Behaviour::Reply(_)
+                | Behaviour::Batch(_),
             ) => self.answer(),
         }
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 
+use crate::batch::BatchFault;
 use crate::fault::Fault;
 use crate::latency::LONGEST;
 use crate::reply::ToolCall;
@@ -88,6 +89,8 @@ pub enum Behaviour {
     Reply(ScriptedReply),
     /// A fault, placed in the stream as for an unscripted request.
     Fault(Fault),
+    /// The usual plans for the agents of a prompt, with something wrong in what they say.
+    Batch(BatchFault),
     /// A response given byte by byte.
     Raw(RawReply),
     /// The usual answer, which stops at a place until the gate is opened.

@@ -64,7 +64,7 @@ pub(crate) fn reasoning(seed: u64, prompt: u64, choice: u32, length: &RangeInclu
 }
 
 /// Writes sentences of five to fourteen words, cut so that they have so many tokens.
-fn sentences(tokens: u32, mut words: Rng) -> String {
+pub(crate) fn sentences(tokens: u32, mut words: Rng) -> String {
     let limit = (tokens as usize * CHARS_PER_TOKEN).saturating_sub(1);
     let mut text = String::with_capacity(limit + 16);
     let mut n_chars = 0;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod agent;
+mod batch;
 mod bench;
 mod flags;
 mod models;
@@ -14,6 +15,7 @@ mod tools;
 mod vote;
 
 pub(crate) use agent::AgentArgs;
+pub(crate) use batch::BatchArgs;
 pub(crate) use bench::BenchArgs;
 pub(crate) use flags::check;
 pub(crate) use models::ModelsArgs;

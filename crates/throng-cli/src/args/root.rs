@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::flags::{Flags, GLOBAL};
 use super::{
-    AgentArgs, BenchArgs, ModelsArgs, ParseArgs, RunArgs, SimArgs, SimulateArgs, StatsArgs, ToolsArgs,
-    VoteArgs,
+    AgentArgs, BatchArgs, BenchArgs, ModelsArgs, ParseArgs, RunArgs, SimArgs, SimulateArgs, StatsArgs,
+    ToolsArgs, VoteArgs,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -26,6 +26,7 @@ Examples:
   throng models --provider anthropic         what a provider offers, and what it costs
   throng tools plan.json --tools throng.toml    a plan of tool calls, as fast as its dependencies allow
   throng agent 'Which file is the largest?' --tools throng.toml    a model that calls tools until it answers
+  throng batch snapshots.jsonl --tools scan,move    plans for many agents, with few calls
   throng parse < answer.txt                  the JSON in an answer, repaired
   throng bench                               what concurrency brings, measured
   throng sim --fail 0.1 --rpm 600            a model server that misbehaves, for testing other clients
@@ -82,6 +83,7 @@ pub(crate) enum Command {
     Models(Box<ModelsArgs>),
     Tools(Box<ToolsArgs>),
     Agent(Box<AgentArgs>),
+    Batch(Box<BatchArgs>),
     Parse(Box<ParseArgs>),
     Bench(Box<BenchArgs>),
     Sim(Box<SimArgs>),

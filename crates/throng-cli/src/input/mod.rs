@@ -18,6 +18,7 @@ mod terms;
 pub(crate) use feed::{Feed, Task, Tasks};
 pub(crate) use format::Format;
 pub(crate) use ids::{Fingerprint, Fingerprints, SeenIds};
+pub(crate) use lines::{Line, Lines};
 pub(crate) use messages::message;
 pub(crate) use prompt::{Prompt, PromptSource};
 pub(crate) use purse::{Bill, Purse};

@@ -3,6 +3,7 @@
 
 mod agent;
 mod bad_input;
+mod batch;
 mod bills;
 mod campaign;
 mod commands;
