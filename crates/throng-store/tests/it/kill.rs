@@ -77,9 +77,7 @@ fn killed_child(path: &Path, run: &str, after_lines: usize, then: Duration) -> V
     while lines.len() < after_lines {
         line.clear();
         assert!(out.read_line(&mut line).unwrap() > 0, "the child ended by itself");
-        if line.starts_with("B ") || line.starts_with("E ") {
-            lines.push(line.trim_end().to_owned());
-        }
+        lines.extend(told(&line));
     }
     std::thread::sleep(then);
     child.kill().unwrap();
@@ -90,10 +88,16 @@ fn killed_child(path: &Path, run: &str, after_lines: usize, then: Duration) -> V
             break;
         }
         if line.ends_with('\n') {
-            lines.push(line.trim_end().to_owned());
+            lines.extend(told(&line));
         }
     }
     lines
+}
+
+/// Returns what a line tells. The first one stands behind what the test harness has begun to write.
+fn told(line: &str) -> Option<String> {
+    let line = line.rsplit(" ... ").next().unwrap_or(line).trim_end();
+    (line.starts_with("B ") || line.starts_with("E ")).then(|| line.to_owned())
 }
 
 #[tokio::test]
