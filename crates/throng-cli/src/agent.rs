@@ -44,6 +44,9 @@ pub(crate) fn agent(context: &Context, args: &AgentArgs) -> Result<ExitStatus, C
     if let Some(note) = provider.unused_model() {
         ui.note(&note);
     }
+    if !provider.fallbacks().is_empty() {
+        ui.warn("--fallback has no effect on `throng agent`: a conversation stays with its provider");
+    }
     ui.release();
     runtime()?.block_on(run(context, args, &provider, &extras, servers, prompt))
 }
@@ -80,7 +83,7 @@ async fn run(
     servers: Vec<McpConfig>,
     prompt: String,
 ) -> Result<ExitStatus, CliError> {
-    let limits = Limits::of(&context.settings).falling_back(provider.fallbacks());
+    let limits = Limits::of(&context.settings);
     let shape = Shape::of(&context.settings, provider.model());
     let seed = limits.seed;
     let simulated = || SimConfig::builder().seed(seed).build();
