@@ -141,9 +141,7 @@ fn tools(state: &Arc<Mutex<State>>, seed: u64) -> Tools {
                 (rng.u64(1..20), rng.u64(0..20), rng.u8(..) < 20)
             };
             async move {
-                if before > 2 {
-                    tokio::time::sleep(ms(before)).await;
-                }
+                tokio::time::sleep(ms(before)).await;
                 if fails && repeats && cx.attempt.get() == 1 {
                     return Err(ToolError::transient("not now"));
                 }
@@ -233,9 +231,9 @@ fn one_by_one(calls: &[Call], state: &mut State) -> Vec<Option<Value>> {
     results
 }
 
-async fn run(executor: &ToolExecutor, calls: Vec<Call>, rng: &mut Rng) -> PlanReport {
+async fn run(executor: &ToolExecutor, calls: Vec<Call>, rng: &mut Rng, streams: bool) -> PlanReport {
     let policy = PlanPolicy::default();
-    if rng.bool() {
+    if !streams {
         let plan = Plan::new(calls).unwrap().policy(policy);
         return executor.run(plan).await.unwrap();
     }
@@ -278,7 +276,8 @@ async fn results_and_what_is_left_are_those_of_the_order_of_emission() {
             executor.dependencies(&plan).unwrap().edges().is_empty()
         };
         executor.set_max_concurrent(n(if is_free { 16 } else { 8 }));
-        let report = run(&executor, calls.clone(), &mut rng).await;
+        let streams = rng.bool();
+        let report = run(&executor, calls.clone(), &mut rng, streams).await;
         let seen: Vec<_> = report
             .results
             .iter()
@@ -287,7 +286,9 @@ async fn results_and_what_is_left_are_those_of_the_order_of_emission() {
         assert_eq!(seen, expected, "seed {seed}: {calls:#?}");
         assert_eq!(*state.lock().unwrap(), expected_state, "seed {seed}: {calls:#?}");
         assert_eq!(executor.running(), 0, "seed {seed}");
-        if is_free {
+        // Equal calls may share one attempt, and calls that come one by one may end before the next one comes.
+        let own = report.results.iter().filter(|result| result.attempts > 0).count();
+        if is_free && !streams && own > 1 {
             free += 1;
             overlapped += u64::from(report.overlap() > 1.0);
         }
