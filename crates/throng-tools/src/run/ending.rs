@@ -85,6 +85,15 @@ impl PlanCore {
                     outcome_unknown: before || (began && has_effect),
                 });
             }
+            // The tool has clocks of its own, which were faster.
+            Attempted::Error(error) if error.class == ErrorClass::Timeout => {
+                let outcome_unknown = has_effect && error.outcome_unknown;
+                let outcome = CallOutcome::TimedOut {
+                    timeout: Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+                    outcome_unknown,
+                };
+                (error.class, error.had_no_effect(), outcome_unknown, outcome)
+            }
             Attempted::Error(error) => {
                 let unknown = has_effect && error.outcome_unknown;
                 let (class, refused) = (error.class, error.had_no_effect());

@@ -387,3 +387,18 @@ fn a_pool_needs_units() {
         "line 3: tools.t.pools.gpu: expected a number above 0"
     );
 }
+
+#[tokio::test]
+async fn a_command_that_takes_too_long_has_timed_out() {
+    let text = "[tools.t]\ncommand = [\"sleep\", \"60\"]\ntimeout = \"50ms\"\neffect = \"once\"";
+    let mut tools = Tools::new();
+    for entry in declare::read(text, |_| None).unwrap().tools {
+        tools.add(entry).unwrap();
+    }
+    let executor = ToolExecutor::builder(tools).build().unwrap();
+    let plan = Plan::new([Call::new("a", "t", json!({}))]).unwrap();
+    let report = executor.run(plan).await.unwrap();
+    let outcome = &report.results[0].outcome;
+    assert_eq!(outcome.kind(), throng_core::OutcomeKind::TimedOut, "{outcome:?}");
+    assert!(outcome.outcome_unknown());
+}
