@@ -42,8 +42,8 @@ struct Calls {
     /// The plan that runs already, if something was pushed to it.
     stream: Option<PlanStream>,
     ids: HashSet<String>,
-    /// Every call by its own id, the id in the plan, and why it is not in it.
-    calls: Vec<(ToolCall, String, Option<String>)>,
+    /// Every call, and why it is not in the plan, if it is not.
+    calls: Vec<(ToolCall, Option<String>)>,
 }
 
 impl Drive {
@@ -218,16 +218,10 @@ impl Drive {
         let mut run = self.settings.executor.start([question], Asker);
         let finished = loop {
             let deadline = self.deadline;
-            let expiry = async {
-                match deadline {
-                    Some(deadline) => sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => return Err(Stop::Cancelled),
-                () = expiry => return Err(Stop::MaxTime),
+                () = reached(deadline) => return Err(Stop::MaxTime),
                 Some(heard) = listener.recv() => self.heard(step, heard, calls),
                 Some(result) = next_result(&mut calls.stream) => self.tell(AgentEvent::ToolEnded { step, result }),
                 finished = run.next() => break finished,
@@ -318,7 +312,7 @@ impl Drive {
                 )),
             }
         };
-        calls.calls.push((call, id, refused));
+        calls.calls.push((call, refused));
     }
 
     /// Runs the calls of an answer that is whole, and adds their answers to the conversation, in the order of the calls.
@@ -344,7 +338,7 @@ impl Drive {
         let max = self.settings.limits.max_result_bytes;
         let results: &[Arc<CallResult>] = plan.as_ref().map_or(&[], |plan| &plan.results);
         let mut results = results.iter();
-        for (call, _, refused) in calls {
+        for (call, refused) in calls {
             let message = match refused {
                 Some(reason) => answer::failed(&call.id, &reason, max),
                 None => match results.next().map(|result| &result.outcome) {
@@ -366,24 +360,26 @@ impl Drive {
         let handle = run.handle();
         let mut deadline = self.deadline;
         loop {
-            let expiry = async {
-                match deadline {
-                    Some(deadline) => sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 result = run.next() => match result {
                     Some(result) => self.tell(AgentEvent::ToolEnded { step, result }),
                     None => return run.finish().await,
                 },
-                () = expiry => {
+                () = reached(deadline) => {
                     handle.cancel();
                     deadline = None;
                 }
             }
         }
+    }
+}
+
+/// Waits for an instant, or for ever.
+async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -103,7 +103,7 @@ impl LlmClient for Model {
         let mut asked = self.asked.lock().unwrap();
         let this = Asked {
             nth: asked.len(),
-            agents: throng_sim_lines(&user),
+            agents: snapshots(&user),
             system,
             user,
         };
@@ -137,7 +137,7 @@ impl LlmClient for Model {
 }
 
 /// Reads the snapshots of a prompt, whatever its wording.
-fn throng_sim_lines(user: &str) -> Vec<Value> {
+fn snapshots(user: &str) -> Vec<Value> {
     let mut shared = json!({});
     let mut columns: Option<Vec<String>> = None;
     let mut agents = Vec::new();

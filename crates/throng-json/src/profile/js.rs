@@ -263,17 +263,25 @@ impl Rewriter {
         Ok(())
     }
 
-    fn object(&mut self) -> Done {
-        if self.now() != Some('{') {
+    /// Takes a bracket, and the comma that may stand behind it.
+    fn open(&mut self, bracket: char) -> Done {
+        if self.now() != Some(bracket) {
             return Ok(false);
         }
         self.enter()?;
-        self.out.push('{');
+        self.out.push(bracket);
         self.i += 1;
         self.space(true);
         if self.skip(',') {
             self.fix(Fix::CommaRemoved);
             self.space(true);
+        }
+        Ok(true)
+    }
+
+    fn object(&mut self) -> Done {
+        if !self.open('{')? {
+            return Ok(false);
         }
         let mut initial = true;
         while !self.ended() && self.now() != Some('}') {
@@ -333,16 +341,8 @@ impl Rewriter {
     }
 
     fn array(&mut self) -> Done {
-        if self.now() != Some('[') {
+        if !self.open('[')? {
             return Ok(false);
-        }
-        self.enter()?;
-        self.out.push('[');
-        self.i += 1;
-        self.space(true);
-        if self.skip(',') {
-            self.fix(Fix::CommaRemoved);
-            self.space(true);
         }
         let mut initial = true;
         while !self.ended() && self.now() != Some(']') {
